@@ -1,0 +1,5 @@
+"""`python -m touchstone VERB …`."""
+
+from touchstone.cli import main
+
+main()

@@ -1,0 +1,60 @@
+"""What is done to every sample, real or fake, before the discriminator sees it."""
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import Tensor
+
+from touchstone.draws import Draws
+
+
+class Augmentation(Protocol):
+    """What the training step asks of an augmentation.
+
+    It has to let gradients through to the samples, for the generator learns through it.
+    """
+
+    def __call__(self, samples: Tensor, draws: Draws, progress: float) -> Tensor:
+        """Changes samples `(N, ...)`.
+
+        Args:
+            samples: this process's samples.
+            draws: where its random numbers come from.
+            progress: the share of the run's budget of images that has been shown, in [0, 1].
+        """
+        ...
+
+
+@dataclass(frozen=True)
+class Identity:
+    """Shows the samples as they are."""
+
+    def __call__(self, samples: Tensor, draws: Draws, progress: float) -> Tensor:
+        """Gives the samples back."""
+        return samples
+
+
+@dataclass(frozen=True)
+class InstanceNoise:
+    """Adds Gaussian noise that fades over the run (Sønderby et al. 2017, arXiv 1610.04490).
+
+    It lets the distributions of real and fake samples overlap. The noise of each element is
+    N(0, deviation²) at the start; its deviation falls linearly to 0 at the end of the budget.
+
+    Attributes:
+        deviation: of the noise at the start, in the samples' units; at least 0.
+
+    Raises:
+        ValueError: `deviation` is negative.
+    """
+
+    deviation: float = 0.1
+
+    def __post_init__(self) -> None:
+        if self.deviation < 0:
+            raise ValueError(f"augmentation.deviation={self.deviation} has to be at least 0.")
+
+    def __call__(self, samples: Tensor, draws: Draws, progress: float) -> Tensor:
+        """Adds the noise that belongs to `progress`."""
+        deviation = self.deviation * max(1 - progress, 0.0)
+        return samples + deviation * draws.normal(*samples.shape).to(samples)

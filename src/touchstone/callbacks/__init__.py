@@ -1,0 +1,10 @@
+"""What happens around training: figures, samples, evaluation, checkpoints, progress."""
+
+from touchstone.callbacks.checkpointing import Checkpointing
+from touchstone.callbacks.curves import Curves
+from touchstone.callbacks.divergence import Divergence
+from touchstone.callbacks.evaluation import Evaluation
+from touchstone.callbacks.progress import Progress
+from touchstone.callbacks.samples import Samples
+
+__all__ = ["Checkpointing", "Curves", "Divergence", "Evaluation", "Progress", "Samples"]

@@ -1,0 +1,95 @@
+"""Checkpoints: the last, the best, and one before leaving on a signal."""
+
+import os
+import signal
+import threading
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+from pytorch_lightning import Callback, Trainer
+from torch import Tensor
+
+from touchstone.callbacks.evaluation import evaluation
+from touchstone.errors import InterruptionError
+from touchstone.gan import GAN, Batch
+
+
+class Checkpointing(Callback):
+    """Keeps `last.ckpt` every so many images, and `best.ckpt` by the first metric.
+
+    On SIGTERM and Ctrl-C the iteration is finished, a checkpoint written and the run left; a second
+    signal leaves at once.
+
+    They go to the folder `checkpoints` in the trainer's root.
+
+    Args:
+        every: images from one checkpoint to the next.
+
+    Attributes:
+        best: the lowest figure so far and the images at which it was reached.
+    """
+
+    SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self.best: tuple[float, int] | None = None
+        self._received: int | None = None
+        self._handlers: dict[int, Any] = {}
+
+    def on_train_start(self, trainer: Trainer, module: GAN) -> None:  # type: ignore[override]
+        """Listens for signals from here on."""
+        if threading.current_thread() is threading.main_thread():
+            self._handlers = {number: signal.signal(number, self._receive) for number in self.SIGNALS}
+
+    def teardown(self, trainer: Trainer, module: GAN, stage: str) -> None:  # type: ignore[override]
+        """Listens no longer."""
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+        self._handlers = {}
+
+    def on_train_batch_end(  # type: ignore[override]
+        self, trainer: Trainer, module: GAN, outputs: dict[str, Tensor], batch: Batch, batch_idx: int
+    ) -> None:
+        """Writes what is due; leaves if a signal has asked for it.
+
+        Raises:
+            InterruptionError: after a signal.
+        """
+        better = self._improved(trainer, module)
+        if better or self._received is not None or module.passed(self.every):
+            folder = Path(trainer.default_root_dir) / "checkpoints"
+            last = folder / "last.ckpt"
+            trainer.save_checkpoint(last, weights_only=False)
+            if better and trainer.is_global_zero:
+                # The same file under a second name, exchanged in one step.
+                partial = folder / ".best.ckpt.partial"
+                partial.unlink(missing_ok=True)
+                os.link(last, partial)
+                partial.replace(folder / "best.ckpt")
+        if self._received is not None:
+            raise InterruptionError(self._received)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Keeps what the best was."""
+        return {"best": list(self.best) if self.best else None}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes up what the best was."""
+        self.best = tuple(state_dict["best"]) if state_dict["best"] else None
+
+    def _improved(self, trainer: Trainer, module: GAN) -> bool:
+        """Whether this iteration was evaluated and is the best so far."""
+        figures = evaluation(trainer)
+        if figures is None or figures.at != module.images:
+            return False
+        figure = next(iter(figures.latest.values()))
+        if self.best is not None and figure >= self.best[0]:
+            return False
+        self.best = (figure, module.images)
+        return True
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        self._received = number
+        signal.signal(number, self._handlers[number])

@@ -1,0 +1,85 @@
+"""Stopping a run whose numbers are no longer finite."""
+
+from typing import Any
+
+import torch
+from pytorch_lightning import Callback, Trainer
+from torch import Tensor, nn
+
+from touchstone.errors import DivergedError
+from touchstone.gan import GAN, Batch
+
+
+class Divergence(Callback):
+    """Stops at a loss, a penalty or a weight that is not finite, and lets none be saved.
+
+    The iterations are counted on the device and looked at every so many images, and before a
+    checkpoint is written, so that none of them waits for the device.
+
+    Args:
+        every: images from one look to the next.
+    """
+
+    QUANTITIES = ("loss/discriminator", "loss/generator", "penalty")
+
+    def __init__(self, every: int) -> None:
+        self.every = every
+        self._finite: Tensor | None = None  # iterations since the last look, for each quantity
+        self._iterations = 0
+        self._images = 0
+
+    def on_train_start(self, trainer: Trainer, module: GAN) -> None:  # type: ignore[override]
+        """Begins to count."""
+        self._start(module)
+
+    def on_train_batch_end(  # type: ignore[override]
+        self, trainer: Trainer, module: GAN, outputs: dict[str, Tensor], batch: Batch, batch_idx: int
+    ) -> None:
+        """Counts the iteration as long as it is finite."""
+        penalties = [value for name, value in outputs.items() if name.startswith("penalty/")]
+        values = [outputs["loss/discriminator"], outputs["loss/generator"]]
+        values.append(sum(penalties[1:], start=penalties[0]) if penalties else values[0])
+        if self._finite is not None:
+            self._finite += torch.isfinite(torch.stack(values))
+        self._iterations += 1
+        if module.passed(self.every):
+            self._look(module)
+
+    def on_save_checkpoint(  # type: ignore[override]
+        self, trainer: Trainer, module: GAN, checkpoint: dict[str, Any]
+    ) -> None:
+        """Refuses a checkpoint that is not good."""
+        self._look(module)
+
+    def _start(self, module: GAN) -> None:
+        self._finite = torch.zeros(len(self.QUANTITIES), device=module.device)
+        self._iterations, self._images = 0, module.images
+
+    def _look(self, module: GAN) -> None:
+        if self._finite is None:
+            return
+        finite = [int(count) for count in self._finite.tolist()]
+        if min(finite) < self._iterations:
+            step = (module.images - self._images) // self._iterations
+            bad = self._images // step + min(finite) + 1
+            name = self.QUANTITIES[finite.index(min(finite))]
+            raise DivergedError(
+                f"the run diverged in iteration {bad:,} ({bad * step:,} images): "
+                f"{name} is not finite"
+            )
+        for network in (module.generator, module.discriminator):
+            if name := _not_finite(network):
+                kind = "generator" if network is module.generator else "discriminator"
+                raise DivergedError(
+                    f"the run diverged by {module.images:,} images: the {kind}'s {name} is not "
+                    "finite"
+                )
+        self._start(module)
+
+
+def _not_finite(network: nn.Module) -> str | None:
+    """Names the first parameter that is not finite."""
+    names, parameters = zip(*network.named_parameters(), strict=True)
+    norms = torch.stack(torch._foreach_norm([p.detach() for p in parameters], float("inf")))
+    bad = (~torch.isfinite(norms)).nonzero()
+    return str(names[int(bad[0])]) if len(bad) else None

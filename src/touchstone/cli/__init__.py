@@ -1,0 +1,48 @@
+"""The command `touchstone VERB …`: one file a verb."""
+
+import difflib
+import importlib
+import sys
+
+VERBS = {
+    "train": "train a GAN, resume a run, or start one from another's configuration",
+    "sample": "draw samples of a run: a grid, single pictures, arrays, an interpolation",
+    "export": "write a run's averaged generator, with its configuration, to one file",
+}
+
+
+def main() -> None:
+    """Runs the verb that the command line names."""
+    match sys.argv[1:]:
+        case [] | ["-h" | "--help" | "help", *_]:
+            print(overview())
+        case ["--version", *_]:
+            from touchstone import __version__
+
+            print(f"touchstone {__version__}")
+        case [verb, *overrides] if verb in VERBS:
+            sys.argv = [f"touchstone {verb}", *overrides]
+            importlib.import_module(f"touchstone.cli.{verb}").main()
+        case [verb, *_]:
+            near = difflib.get_close_matches(verb, VERBS, n=1)
+            hint = f" Did you mean '{near[0]}'?" if near else ""
+            print(
+                f"touchstone: there is no verb '{verb}'.{hint} The verbs: {', '.join(VERBS)}",
+                file=sys.stderr,
+            )
+            sys.exit(2)
+
+
+def overview() -> str:
+    """The page of help that lists the verbs."""
+    lines = [f"  {verb:10}{purpose}" for verb, purpose in VERBS.items()]
+    return "\n".join(
+        [
+            "touchstone: generative adversarial networks, with figures that can be believed.",
+            "",
+            "touchstone VERB [setting=value …]",
+            *lines,
+            "",
+            "touchstone VERB --help shows a verb's settings.",
+        ]
+    )

@@ -1,0 +1,64 @@
+"""Settings that can be judged before anything is loaded."""
+
+from collections.abc import Callable
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from touchstone.errors import UsageError
+
+
+def check(settings: DictConfig) -> None:
+    """Refuses settings of a training run that contradict themselves or make no sense.
+
+    Raises:
+        UsageError: names the first such setting, and what would be right.
+    """
+    for key, (right, is_right) in RULES.items():
+        value = OmegaConf.select(settings, key)
+        if not is_right(value):
+            raise UsageError(f"{key}={value}: it has to be {right}")
+    normalization, allowed = settings.model.normalization, list(settings.loss.normalizations)
+    if normalization not in allowed:
+        combined = " with ".join(
+            [f"loss={settings.loss.name}", *(f"penalty={name}" for name in settings.loss.penalties)]
+        )
+        raise UsageError(
+            f"model.normalization={normalization}: the discriminator may not have it under "
+            f"{combined}; use {' or '.join(f'model.normalization={name}' for name in allowed)}"
+        )
+
+
+def _whole(least: int) -> Callable[[Any], bool]:
+    return lambda value: isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+
+def _number(least: float, *, open: bool = False) -> Callable[[Any], bool]:
+    def is_right(value: Any) -> bool:
+        number = isinstance(value, int | float) and not isinstance(value, bool)
+        return number and (value > least if open else value >= least)
+
+    return is_right
+
+
+def _or_null(is_right: Callable[[Any], bool]) -> Callable[[Any], bool]:
+    return lambda value: value is None or is_right(value)
+
+
+_COUNT = ("a whole number, 1 or more", _whole(1))
+
+RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "seed": ("a whole number, 0 or more", _whole(0)),
+    "images": _COUNT,
+    "batch_size": _COUNT,
+    "average_half_life": ("a number of images, 0 or more", _number(0)),
+    "gradient_clip": ("null or a number above 0", _or_null(_number(0, open=True))),
+    "every.log": _COUNT,
+    "every.evaluation": _COUNT,
+    "every.checkpoint": _COUNT,
+    "data.resolution": _COUNT,
+    "data.channels": ("1 (grey) or 3 (colour)", lambda value: value in (1, 3)),
+    "model.latent_size": _COUNT,
+    "model.width": _COUNT,
+    "loss.critic_steps": _COUNT,
+}

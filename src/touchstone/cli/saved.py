@@ -1,0 +1,63 @@
+"""Saved configurations: a run that goes on, and a run that starts from another's."""
+
+from collections.abc import Sequence
+
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from touchstone.errors import UsageError
+from touchstone.tracking.run import Run
+
+# What may differ in a run that goes on: none of it changes what an iteration does.
+FREE = ("images", "every", "logger", "trainer", "debug", "runs_dir", "data_dir", "cache_dir")
+# Groups that stand alone, so that one can take the place of another in a saved configuration.
+INDEPENDENT = ("logger", "trainer")
+
+
+def changed(run: Run, verb: str, composed: DictConfig, overrides: Sequence[str]) -> DictConfig:
+    """A run's saved configuration with the command line's changes.
+
+    Args:
+        run: whose configuration.
+        verb: `resume`, which lets nothing change that an iteration depends on, or `rerun`.
+        composed: the command line's own composition, which independent groups are taken from.
+        overrides: the command line's words.
+
+    Raises:
+        UsageError: a change that cannot be made.
+    """
+    saved = OmegaConf.create(run.config)
+    assert isinstance(saved, DictConfig)
+    OmegaConf.set_struct(saved, True)
+    for override in OverridesParser.create().parse_overrides(list(overrides)):
+        key = override.key_or_group
+        if key in ("resume", "rerun"):
+            continue
+        if verb == "resume" and key.split(".")[0] not in FREE:
+            raise UsageError(
+                f"{override.input_line}: a run that is resumed keeps its settings, except "
+                f"{', '.join(FREE)}. For a new run with other settings use rerun={run.name}"
+            )
+        _change(saved, composed, override)
+    return saved
+
+
+def _change(saved: DictConfig, composed: DictConfig, override: Override) -> None:
+    key = override.key_or_group
+    line = override.input_line
+    if override.is_delete():
+        raise UsageError(f"{line}: nothing can be taken out of a saved configuration")
+    if key in INDEPENDENT:
+        saved[key] = composed[key]
+        return
+    if isinstance(saved.get(key.split("/")[0]), DictConfig) and "." not in key:
+        raise UsageError(
+            f"{line}: a saved configuration keeps its parts ({key} is one); change single "
+            f"settings ({key}.…), or compose a new run without rerun"
+        )
+    try:
+        OmegaConf.update(saved, key, override.value(), force_add=override.is_add())
+    except OmegaConfBaseException as error:
+        raise UsageError(f"{line}: {str(error).splitlines()[0]}") from error

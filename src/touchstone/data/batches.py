@@ -1,0 +1,160 @@
+"""The batches of a run, whose order is a function of the seed and the images shown so far."""
+
+import math
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from touchstone.data.images import Images, normalize
+from touchstone.draws import Share, derive
+from touchstone.errors import UsageError
+
+Batch = tuple[Tensor, Tensor | None]
+
+
+def check_batch_size(batch_size: int, images: int, processes: int = 1) -> None:
+    """Refuses a global batch that `images` images or `processes` processes cannot give.
+
+    Raises:
+        UsageError: a batch larger than the data, or one that the processes do not divide.
+    """
+    if batch_size < 1:
+        raise UsageError(f"batch_size={batch_size}: it has to be 1 or more")
+    if batch_size > images:
+        raise UsageError(
+            f"batch_size={batch_size}: the data has {images} images; "
+            f"batch_size can be {images} at most"
+        )
+    if batch_size % processes:
+        raise UsageError(
+            f"batch_size={batch_size}: it is shared by {processes} processes; "
+            f"it has to be a multiple of {processes}"
+        )
+
+
+class Order:
+    """The endless order of `length` images: epoch after epoch, each a permutation of its own."""
+
+    def __init__(self, length: int, seed: int, device: torch.device | str = "cpu") -> None:
+        self._length, self._seed, self._device = length, seed, device
+        self._epoch, self._permutation = -1, torch.empty(0, dtype=torch.int64)
+
+    def between(self, start: int, stop: int) -> Tensor:
+        """Gives the indices of the images at the places `start` to `stop`, int64, on the device."""
+        parts = []
+        while start < stop:
+            epoch, offset = divmod(start, self._length)
+            parts.append(self._of_epoch(epoch)[offset : offset + stop - start])
+            start += len(parts[-1])
+        return torch.cat(parts)
+
+    def _of_epoch(self, epoch: int) -> Tensor:
+        if epoch != self._epoch:
+            # Drawn on the CPU, so that the order is the same on every device.
+            generator = torch.Generator().manual_seed(derive(self._seed, "order", epoch))
+            self._permutation = torch.randperm(self._length, generator=generator).to(self._device)
+            self._epoch = epoch
+        return self._permutation
+
+
+class Batches:
+    """The samples of each iteration, from `start` images shown to `stop`.
+
+    Each item is `(samples, labels)`: the `critic_steps` batches of one iteration, one after the
+    other, and of each global batch the part of this process: samples `(critic_steps * batch_size /
+    processes, C, H, W)`, floats in [-1, 1] on `device`, labels int64 or None. Batches run on across
+    the epochs' borders and drop nothing, so iterating from `start` equals the tail of iterating
+    from 0, bit for bit.
+
+    Images of up to `memory` bytes lie on `device` as uint8 and are gathered there; larger ones
+    stream through worker processes, in the same order and with the same values.
+
+    Args:
+        images: what to draw from.
+        batch_size: images in a global batch, over all processes.
+        critic_steps: batches in an iteration.
+        seed: the run's seed.
+        start: images shown so far.
+        stop: the budget, in images; the last iteration may go beyond it.
+        share: this process's part of each global batch.
+        device: where the samples are wanted.
+        workers: worker processes of a stream; 0 reads in this process.
+        memory: the bytes of pixels that may lie on the device.
+
+    Raises:
+        UsageError: a batch larger than the data, or one that the processes do not divide.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        *,
+        batch_size: int,
+        critic_steps: int,
+        seed: int,
+        start: int,
+        stop: int,
+        share: Share | None = None,
+        device: torch.device | str = "cpu",
+        workers: int = 0,
+        memory: int = 2 * 2**30,
+    ) -> None:
+        self._share = share or Share()
+        check_batch_size(batch_size, len(images), self._share.processes)
+        self._batch_size, self._span = batch_size, critic_steps * batch_size
+        self._start, self._stop = start, stop
+        self._device, self._workers = torch.device(device), workers
+        self._fits = images.pixels.nbytes <= memory
+        self._images = images.to(self._device) if self._fits else images
+        self._order = Order(len(images), seed, self._images.pixels.device)
+
+    def __len__(self) -> int:
+        """The iterations from `start` to `stop`."""
+        return max(0, math.ceil((self._stop - self._start) / self._span))
+
+    def __iter__(self) -> Iterator[Batch]:
+        return self._gathered() if self._fits else self._streamed()
+
+    def _indices(self, iteration: int) -> Tensor:
+        first = self._start + iteration * self._span
+        order = self._order.between(first, first + self._span)
+        return torch.cat([self._share.of(step) for step in torch.split(order, self._batch_size)])
+
+    def _gathered(self) -> Iterator[Batch]:
+        for iteration in range(len(self)):
+            yield self._images.batch(self._indices(iteration))
+
+    def _streamed(self) -> Iterator[Batch]:
+        loader = DataLoader(
+            _Reading(self),
+            batch_size=None,
+            shuffle=False,
+            num_workers=self._workers,
+            pin_memory=self._device.type == "cuda",
+            prefetch_factor=4 if self._workers else None,
+            # A forked worker shares the mapped file; any other start would copy the images to it.
+            multiprocessing_context="fork" if self._workers else None,
+            # A loader draws a seed for its workers; not from the run's own generator.
+            generator=torch.Generator(),
+        )
+        for pixels, labels in loader:
+            on_device = pixels.to(self._device, non_blocking=True)
+            yield (
+                normalize(on_device),
+                None if labels is None else labels.to(self._device, non_blocking=True),
+            )
+
+
+class _Reading(Dataset[Batch]):
+    """An iteration's pixels by its number: one read for the whole of it, wherever it runs."""
+
+    def __init__(self, batches: Batches) -> None:
+        self._batches = batches
+
+    def __len__(self) -> int:
+        return len(self._batches)
+
+    def __getitem__(self, iteration: int) -> Batch:
+        return self._batches._images.gather(self._batches._indices(iteration))

@@ -1,0 +1,62 @@
+"""A run's data, as Lightning takes it."""
+
+from pytorch_lightning import LightningDataModule
+
+from touchstone.data.batches import Batches, check_batch_size
+from touchstone.data.images import Images
+from touchstone.draws import Share
+
+
+class Data(LightningDataModule):
+    """The training images of a run, and its batches from where the run stands.
+
+    Args:
+        images: the training split.
+        batch_size: images in a global batch.
+        critic_steps: batches in an iteration.
+        seed: of the run.
+        budget: how many images the run is to show.
+        workers: processes that read images too large for the device's memory.
+        memory: the size in bytes up to which images are held on the device.
+
+    Raises:
+        UsageError: where the batch is larger than the data.
+    """
+
+    def __init__(
+        self,
+        images: Images,
+        *,
+        batch_size: int,
+        critic_steps: int,
+        seed: int,
+        budget: int,
+        workers: int = 2,
+        memory: int = 2 * 2**30,
+    ) -> None:
+        super().__init__()
+        check_batch_size(batch_size, len(images))
+        self.images = images
+        self._batch_size = batch_size
+        self._critic_steps = critic_steps
+        self._seed = seed
+        self._budget = budget
+        self._workers = workers
+        self._memory = memory
+
+    def train_dataloader(self) -> Batches:
+        """The batches that are left: a resumed run begins where its checkpoint was written."""
+        trainer = self.trainer
+        assert trainer is not None
+        return Batches(
+            self.images,
+            batch_size=self._batch_size,
+            critic_steps=self._critic_steps,
+            seed=self._seed,
+            start=trainer.lightning_module.images,  # type: ignore[union-attr]
+            stop=self._budget,
+            share=Share(trainer.global_rank, trainer.world_size),
+            device=trainer.strategy.root_device,
+            workers=self._workers,
+            memory=self._memory,
+        )

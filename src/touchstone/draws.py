@@ -1,0 +1,72 @@
+"""Randomness that is a function of where a run stands, so that resuming needs no generator's state."""
+
+import hashlib
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+def derive(seed: int, *place: int | str) -> int:
+    """Derives a seed of 63 bits from a run's seed and a place in it: equal places, equal seeds."""
+    text = "/".join(str(part) for part in (seed, *place))
+    return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
+
+
+@dataclass(frozen=True)
+class Share:
+    """The part of a global batch that this process works on.
+
+    Attributes:
+        rank: this process's number, from 0.
+        processes: how many processes there are.
+    """
+
+    rank: int = 0
+    processes: int = 1
+
+    def of(self, batch: Tensor) -> Tensor:
+        """Takes this process's contiguous part of a global batch, whose size the processes divide."""
+        size = len(batch) // self.processes
+        return batch[self.rank * size : (self.rank + 1) * size]
+
+
+class Draws:
+    """Random numbers for one place in a run, drawn for the global batch and shared out.
+
+    One process of 64 samples and two of 32 therefore see the same numbers. Successive calls at one
+    place go on in one stream; every process has to make the same calls in the same order.
+
+    Args:
+        seed: a seed made by `derive` from the run's seed and the place.
+        device: where the numbers are drawn and stay.
+        share: this process's part of the global batch.
+    """
+
+    def __init__(
+        self, seed: int, device: torch.device | str = "cpu", share: Share | None = None
+    ) -> None:
+        self._share = share or Share()
+        self._generator = torch.Generator(device).manual_seed(seed)
+
+    def normal(self, size: int, *shape: int) -> Tensor:
+        """Draws from N(0, 1): this process's `size` samples of `shape`, `(size, *shape)`."""
+        return self._share.of(
+            torch.randn(
+                size * self._share.processes,
+                *shape,
+                generator=self._generator,
+                device=self._generator.device,
+            )
+        )
+
+    def uniform(self, size: int, *shape: int) -> Tensor:
+        """Draws from U[0, 1): this process's `size` samples of `shape`, `(size, *shape)`."""
+        return self._share.of(
+            torch.rand(
+                size * self._share.processes,
+                *shape,
+                generator=self._generator,
+                device=self._generator.device,
+            )
+        )

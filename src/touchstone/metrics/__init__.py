@@ -1,0 +1,1 @@
+"""Extractors, and the metrics computed on their features."""

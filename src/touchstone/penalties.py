@@ -1,0 +1,275 @@
+"""What is added to the discriminator's loss, and what constrains its weights."""
+
+from abc import abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+from torch.linalg import vector_norm
+
+
+class Draws(Protocol):
+    """A source of random numbers for this process's samples (`touchstone.draws.Draws`)."""
+
+    def normal(self, size: int, *shape: int) -> Tensor:
+        """Draws from N(0, 1), `(size, *shape)`."""
+        ...
+
+    def uniform(self, size: int, *shape: int) -> Tensor:
+        """Draws from U[0, 1), `(size, *shape)`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Critique:
+    """What the discriminator's update has in hand.
+
+    Attributes:
+        discriminator: maps samples `(N, ...)` to raw logits `(N,)`, the labels already bound.
+        real: real samples as the discriminator saw them, `(N, ...)`.
+        fake: generated samples as the discriminator saw them, `(N, ...)`, detached.
+        real_logits: `(N,)`, with the graph to the discriminator's parameters.
+        fake_logits: `(N,)`, with the graph to the discriminator's parameters.
+        draws: where a penalty takes its random numbers from.
+    """
+
+    discriminator: Callable[[Tensor], Tensor]
+    real: Tensor
+    fake: Tensor
+    real_logits: Tensor
+    fake_logits: Tensor
+    draws: Draws
+
+
+class Penalty(nn.Module):
+    """A term of the discriminator's loss.
+
+    Applied lazily, it looks at each `every`-th discriminator update alone, with its weight scaled
+    by `every` so that its average pull stays (Karras et al. 2020, arXiv 1912.04958, appendix B).
+
+    Args:
+        weight: factor of the term, at least 0; its symbol in the paper stands with each penalty.
+        every: discriminator updates from one application to the next, at least 1.
+
+    Attributes:
+        per_sample: whether the term looks at each sample's own gradient, which means something only
+            when a sample's logit does not depend on the rest of the batch: no batch statistics.
+
+    Raises:
+        ValueError: `weight` or `every` is out of range.
+    """
+
+    per_sample: bool
+
+    def __init__(self, weight: float, every: int = 1) -> None:
+        super().__init__()
+        if weight < 0:
+            raise ValueError(f"A penalty's weight={weight} has to be at least 0.")
+        if every < 1:
+            raise ValueError(f"A penalty's every={every} has to be at least 1 update.")
+        self.weight = weight
+        self.every = every
+
+    def due(self, update: int) -> bool:
+        """Tells whether the discriminator's update number `update`, from 0, applies the term."""
+        return update % self.every == 0
+
+    def forward(self, critique: Critique) -> Tensor:
+        """Gives the term as a scalar, `weight` and `every` applied."""
+        return self.weight * self.every * self.term(critique)
+
+    @abstractmethod
+    def term(self, critique: Critique) -> Tensor:
+        """Gives the term as the paper writes it, without its weight: a scalar."""
+
+    def extra_repr(self) -> str:
+        """Shows the weight in a printed network."""
+        return f"weight={self.weight}, every={self.every}"
+
+
+def gradients(discriminator: Callable[[Tensor], Tensor], samples: Tensor) -> Tensor:
+    """Differentiates each sample's logit by that sample.
+
+    The samples make a forward pass of their own, in full precision whatever the training runs in:
+    squares of small half-precision gradients vanish. The result can be differentiated again.
+
+    Args:
+        discriminator: maps samples `(N, ...)` to logits `(N,)`.
+        samples: `(N, ...)`; no gradient flows back to where they came from.
+
+    Returns:
+        All elements of a sample's gradient in one row, `(N, F)`.
+    """
+    full = torch.promote_types(samples.dtype, torch.float32)
+    leaf = samples.detach().to(full).requires_grad_()
+    with torch.autocast(samples.device.type, enabled=False):
+        logits = discriminator(leaf)
+        # A logit depends on its own sample alone, so the sum's gradient holds each logit's own.
+        (gradient,) = torch.autograd.grad(logits.sum(), leaf, create_graph=True)
+    return gradient.flatten(start_dim=1)
+
+
+class GradientPenalty(Penalty):
+    """`lambda E (‖∇D(x̂)‖₂ - 1)²`, on lines between real and fake (Gulrajani et al. 2017).
+
+    arXiv 1704.00028, equation 3 and algorithm 1: `x̂ = epsilon x + (1 - epsilon) x̃`, x real, x̃ fake,
+    one `epsilon ~ U[0, 1)` a sample. `weight` is the paper's lambda, 10 there.
+    """
+
+    per_sample = True
+
+    def term(self, critique: Critique) -> Tensor:
+        """`E (‖∇D(x̂)‖₂ - 1)²`."""
+        real, fake = critique.real, critique.fake
+        epsilon = critique.draws.uniform(len(real), *(1 for _ in real.shape[1:])).to(real)
+        between = epsilon * real + (1 - epsilon) * fake
+        norms: Tensor = vector_norm(gradients(critique.discriminator, between), dim=1)
+        return (norms - 1).square().mean()
+
+
+class R1(Penalty):
+    """`gamma/2 E ‖∇D(x)‖²` on real samples (Mescheder et al. 2018, arXiv 1801.04406, equation 9).
+
+    `weight` is the paper's gamma, 10 there.
+    """
+
+    per_sample = True
+
+    def term(self, critique: Critique) -> Tensor:
+        """`E ‖∇D(x)‖² / 2`, x real."""
+        return gradients(critique.discriminator, critique.real).square().sum(dim=1).mean() / 2
+
+
+class R2(Penalty):
+    """`gamma/2 E ‖∇D(x)‖²` on fake samples (Mescheder et al. 2018, arXiv 1801.04406, equation 10).
+
+    `weight` is the paper's gamma, 10 there.
+    """
+
+    per_sample = True
+
+    def term(self, critique: Critique) -> Tensor:
+        """`E ‖∇D(x)‖² / 2`, x fake."""
+        return gradients(critique.discriminator, critique.fake).square().sum(dim=1).mean() / 2
+
+
+class DRAGAN(Penalty):
+    """`lambda E (‖∇D(x + delta)‖₂ - 1)²`, around real samples (Kodali et al. 2017).
+
+    arXiv 1705.07215: `delta ~ N(0, cI)`, drawn for every element. `weight` is the paper's lambda,
+    10 there; its target norm k is 1 here.
+
+    Args:
+        weight: lambda, at least 0.
+        variance: c, in the samples' units squared; more than 0.
+        every: discriminator updates from one application to the next, at least 1.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    per_sample = True
+
+    def __init__(self, weight: float, variance: float, every: int = 1) -> None:
+        super().__init__(weight, every)
+        if variance <= 0:
+            raise ValueError(f"DRAGAN's variance={variance} has to be more than 0.")
+        self.variance = variance
+
+    def term(self, critique: Critique) -> Tensor:
+        """`E (‖∇D(x + delta)‖₂ - 1)²`."""
+        real = critique.real
+        delta = self.variance**0.5 * critique.draws.normal(*real.shape).to(real)
+        norms: Tensor = vector_norm(gradients(critique.discriminator, real + delta), dim=1)
+        return (norms - 1).square().mean()
+
+
+class Drift(Penalty):
+    """`epsilon E D(x)²` on real samples, which keeps logits near 0 (Karras et al. 2018).
+
+    arXiv 1710.10196, appendix A.1. `weight` is the paper's epsilon, 0.001 there.
+    """
+
+    per_sample = False
+
+    def term(self, critique: Critique) -> Tensor:
+        """`E D(x)²`, x real."""
+        return critique.real_logits.square().mean()
+
+
+class LeCam(Penalty):
+    """`lambda (E (D(x) - alpha_F)² + E (D(G(z)) - alpha_R)²)` (Tseng et al. 2021).
+
+    arXiv 2104.03310: `alpha_R` and `alpha_F`, the anchors, are moving averages of the logits of
+    real and of fake samples over all processes; no gradient flows through them. They take a batch
+    in before they are compared with it, so that the first batch has anchors too: its own means.
+    They move at each application, and are saved with the state.
+
+    Args:
+        weight: lambda, at least 0.
+        decay: what an anchor keeps of itself at each application, in [0, 1].
+        every: discriminator updates from one application to the next, at least 1.
+
+    Raises:
+        ValueError: an argument is out of range.
+    """
+
+    per_sample = False
+    real_anchor: Tensor
+    fake_anchor: Tensor
+    started: Tensor
+
+    def __init__(self, weight: float, decay: float = 0.99, every: int = 1) -> None:
+        super().__init__(weight, every)
+        if not 0 <= decay <= 1:
+            raise ValueError(f"LeCam's decay={decay} has to be between 0 and 1.")
+        self.decay = decay
+        self.register_buffer("real_anchor", torch.zeros(()))
+        self.register_buffer("fake_anchor", torch.zeros(()))
+        self.register_buffer("started", torch.zeros((), dtype=torch.bool))
+
+    def term(self, critique: Critique) -> Tensor:
+        """`E (D(x) - alpha_F)² + E (D(G(z)) - alpha_R)²`; moves the anchors."""
+        real, fake = critique.real_logits, critique.fake_logits
+        self._follow(real, fake)
+        return (real - self.fake_anchor).square().mean() + (fake - self.real_anchor).square().mean()
+
+    @torch.no_grad()
+    def _follow(self, real_logits: Tensor, fake_logits: Tensor) -> None:
+        means = torch.stack([real_logits.mean(), fake_logits.mean()]).to(self.real_anchor)
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            torch.distributed.all_reduce(means)
+            means /= torch.distributed.get_world_size()
+        # Tensors throughout: reading `started` would make the host wait for the device.
+        share = torch.where(self.started, 1 - self.decay, 1.0)
+        self.real_anchor.lerp_(means[0], share)
+        self.fake_anchor.lerp_(means[1], share)
+        self.started.fill_(True)
+
+
+class WeightClipping:
+    """Clamps every parameter to [-bound, bound] (Arjovsky et al. 2017, algorithm 1).
+
+    arXiv 1701.07875: called on the discriminator after each of its steps, it bounds its Lipschitz
+    constant.
+
+    Args:
+        bound: the paper's c, more than 0; 0.01 there.
+
+    Raises:
+        ValueError: `bound` is not more than 0.
+    """
+
+    def __init__(self, bound: float) -> None:
+        if bound <= 0:
+            raise ValueError(f"Weight clipping's bound={bound} has to be more than 0.")
+        self.bound = bound
+
+    @torch.no_grad()
+    def __call__(self, discriminator: nn.Module) -> None:
+        """Clamps the parameters in place."""
+        parameters: list[Tensor] = list(discriminator.parameters())
+        torch._foreach_clamp_min_(parameters, -self.bound)
+        torch._foreach_clamp_max_(parameters, self.bound)

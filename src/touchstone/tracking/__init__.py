@@ -1,0 +1,1 @@
+"""A run's own record, and the loggers that show it elsewhere."""

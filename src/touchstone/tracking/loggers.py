@@ -1,0 +1,161 @@
+"""Where a run's figures and pictures go, each a function of the run that makes a Lightning logger.
+
+A logger that can show pictures has `log_image(key, images, step)`, as Lightning's own for Weights &
+Biases. The step is always `images`.
+"""
+
+import netrc
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
+from pytorch_lightning.utilities.rank_zero import rank_zero_only
+
+from touchstone.errors import UsageError
+from touchstone.tracking.run import Run
+
+
+class Record(Logger):
+    """Writes to the run's own folder: the record that every other part of touchstone reads."""
+
+    def __init__(self, run: Run) -> None:
+        super().__init__()
+        self.run = run
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return self.run.name
+
+    @property
+    def version(self) -> str:
+        """The run's folder has no versions."""
+        return ""
+
+    @rank_zero_only
+    def log_hyperparams(self, params: Any, *args: Any, **kwargs: Any) -> None:
+        """The configuration lies in the folder already."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Appends a line."""
+        self.run.append(step or 0, metrics)
+
+    @rank_zero_only
+    def log_image(self, key: str, images: list[Any], step: int | None = None) -> None:
+        """Writes PIL images as `samples/<images>.png`, or `<images>_<number>.png` from the second."""
+        for number, image in enumerate(images):
+            suffix = f"_{number}" if number else ""
+            image.save(self.run.path / key / f"{step or 0:09d}{suffix}.png")
+
+
+class WandB(WandbLogger):
+    """Lightning's logger for Weights & Biases, with `images` as the axis of every figure."""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
+        """Logs figures, or pictures, at so many images."""
+        self.experiment.log({**metrics, "images": step})
+
+
+class TensorBoard(TensorBoardLogger):
+    """Lightning's logger for TensorBoard, with pictures."""
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kw: Any) -> None:
+        """Adds the configuration as text: TensorBoard's own table of them is empty until the end."""
+        text = "\n".join(f"    {key}: {value}" for key, value in dict(params).items())  # type: ignore[call-overload]
+        self.experiment.add_text("configuration", text)
+
+    @rank_zero_only
+    def log_image(self, key: str, images: list[Any], step: int | None = None) -> None:
+        """Adds PIL images."""
+        import numpy
+
+        for number, image in enumerate(images):
+            tag = f"{key}/{number}" if number else key
+            pixels = numpy.asarray(image.convert("RGB"))
+            self.experiment.add_image(tag, pixels, step or 0, dataformats="HWC")
+
+
+def csv(run: Run) -> CSVLogger:
+    """A table in `csv/metrics.csv`."""
+    return CSVLogger(run.path, name="", version="csv")
+
+
+def tensorboard(run: Run) -> TensorBoard:
+    """Events in `tensorboard/`.
+
+    Raises:
+        UsageError: where TensorBoard is not installed.
+    """
+    try:
+        return TensorBoard(run.path, name="", version="tensorboard")
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            "logger=tensorboard needs TensorBoard: pip install 'touchstone[tensorboard]'"
+        ) from error
+
+
+def wandb(
+    run: Run,
+    *,
+    project: str,
+    entity: str | None = None,
+    group: str | None = None,
+    tags: list[str] | None = None,
+) -> WandB | None:
+    """A run at Weights & Biases: online when a key is at hand, otherwise offline in `wandb/`.
+
+    A tracker never fails a run: what cannot be reached is said, and the run goes on offline.
+    A resumed run continues the same W&B run.
+    """
+    if rank_zero_only.rank != 0:
+        return None
+    os.environ.setdefault("WANDB_SILENT", "true")
+    import wandb
+
+    def start(mode: str) -> Any:
+        experiment = wandb.init(
+            mode=mode,  # type: ignore[arg-type]
+            dir=run.path,
+            id=run.environment["id"],
+            resume="allow",
+            name=run.name,
+            project=project,
+            entity=entity,
+            group=group,
+            tags=tags,
+            settings=wandb.Settings(init_timeout=30, console="off", disable_git=True),
+        )
+        experiment.define_metric("*", step_metric="images", step_sync=True)
+        return experiment
+
+    modes = [os.environ.get("WANDB_MODE") or ("online" if has_key() else "offline"), "offline"]
+    for mode in dict.fromkeys(modes):
+        try:
+            return WandB(experiment=start(mode), project=project, save_dir=run.path)
+        except Exception as error:  # whatever a tracker's client raises
+            wandb.teardown()
+            reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+            print(f"Weights & Biases ({mode}) is left out: {reason}", file=sys.stderr)
+    return None
+
+
+def has_key() -> bool:
+    """Whether a key for Weights & Biases is at hand: in the environment or in a netrc file."""
+    if os.environ.get("WANDB_API_KEY") or os.environ.get("WANDB_IDENTITY_TOKEN_FILE"):
+        return True
+    host = os.environ.get("WANDB_BASE_URL", "https://api.wandb.ai").split("//")[-1].split("/")[0]
+    named = os.environ.get("NETRC")
+    for path in [Path(named)] if named else [Path.home() / ".netrc", Path.home() / "_netrc"]:
+        try:
+            if netrc.netrc(path).authenticators(host):
+                return True
+        except (OSError, netrc.NetrcParseError):
+            continue
+    return False

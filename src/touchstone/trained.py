@@ -1,0 +1,124 @@
+"""Trained networks, for programs and notebooks, without the trainer."""
+
+import importlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from touchstone.errors import UsageError
+from touchstone.sampling import samples
+
+
+@dataclass
+class Trained:
+    """A trained generator, and the discriminator where it was kept.
+
+    Attributes:
+        generator: the averaged generator, in eval mode.
+        discriminator: in eval mode; none in an exported file.
+        images: how many images it was trained with; none in an exported file.
+    """
+
+    generator: nn.Module
+    discriminator: nn.Module | None = None
+    images: int | None = None
+
+    def sample(self, number: int, seed: int = 0) -> Tensor:
+        """Draws samples, `(number, C, H, W)` in [-1, 1]; the first are the same for any number."""
+        device = next(self.generator.parameters()).device
+        return torch.cat(list(samples(self.generator, number, seed=seed, device=device)))
+
+
+def load(
+    path: str | Path, checkpoint: str = "last", *, folder: str | Path = "runs"
+) -> Trained:
+    """Loads what a run has trained, or an exported generator.
+
+    Args:
+        path: a run's folder or name, or a `.safetensors` file that was exported.
+        checkpoint: `last` or `best`, of a run.
+        folder: where runs lie, to find one by its name.
+
+    Raises:
+        UsageError: where there is no such run or file, or it cannot be read.
+    """
+    path = Path(path)
+    if path.suffix == ".safetensors":
+        return _exported(path)
+    return _checkpoint(path, checkpoint, Path(folder))
+
+
+def save(generator: nn.Module, configuration: dict[str, Any], path: Path) -> None:
+    """Writes a generator and the configuration that rebuilds it to one safetensors file.
+
+    Args:
+        generator: whose weights.
+        configuration: its class as `_target_`, and the arguments it was made with.
+        path: the file, written whole or not at all.
+    """
+    partial = path.with_name(f".{path.name}.partial")
+    tensors = {name: value.contiguous() for name, value in generator.state_dict().items()}
+    save_file(tensors, partial, metadata={"generator": json.dumps(configuration)})
+    partial.replace(path)
+
+
+def build(configuration: dict[str, Any]) -> nn.Module:
+    """Makes a network from its class, `_target_`, and its arguments.
+
+    Raises:
+        UsageError: where `_target_` is no network: nothing else that a file names is called.
+    """
+    arguments = dict(configuration)
+    target = str(arguments.pop("_target_", ""))
+    module, _, name = target.rpartition(".")
+    try:
+        network = getattr(importlib.import_module(module), name)
+    except (ImportError, ValueError, AttributeError) as error:
+        raise UsageError(f"_target_={target}: there is no such network ({error})") from error
+    if not (isinstance(network, type) and issubclass(network, nn.Module)):
+        raise UsageError(f"_target_={target}: refused, since it is no torch.nn.Module")
+    return network(**arguments)
+
+
+def _exported(path: Path) -> Trained:
+    try:
+        with safe_open(path, framework="pt") as file:
+            configuration = json.loads((file.metadata() or {})["generator"])
+            weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except FileNotFoundError:
+        raise UsageError(f"{path}: there is no such file") from None
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise UsageError(f"{path}: damaged, or no generator of touchstone ({error})") from error
+    generator = build(configuration)
+    generator.load_state_dict(weights)
+    return Trained(generator.eval())
+
+
+def _checkpoint(path: Path, which: str, folder: Path) -> Trained:
+    from touchstone.tracking.checkpoints import read
+    from touchstone.tracking.run import Run
+
+    if which not in ("last", "best"):
+        raise UsageError(f"checkpoint={which}: it has to be last or best")
+    run = Run.open(path, folder=folder)
+    content = read(run.checkpoint(which))
+    networks = run.networks
+    generator, discriminator = build(networks["generator"]), build(networks["discriminator"])
+    weights = content["state_dict"]
+    generator.load_state_dict(_part(weights, "average.network."))
+    discriminator.load_state_dict(_part(weights, "discriminator."))
+    return Trained(generator.eval(), discriminator.eval(), content["images"])
+
+
+def _part(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {
+        name.removeprefix(prefix): value
+        for name, value in weights.items()
+        if name.startswith(prefix)
+    }
