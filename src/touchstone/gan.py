@@ -173,11 +173,10 @@ class GAN(LightningModule):
     ) -> dict[str, Tensor]:
         """Takes one step of the generator on its loss."""
         self.discriminator.requires_grad_(False)  # its gradients are neither needed nor stored
-        fake_logits = self.discriminator(self.augmentation(fake, draws, self.progress), labels)
+        fake_logits = self._judge(self.augmentation(fake, draws, self.progress), labels)
         real_logits = None
         if self.loss.relativistic:
-            real = self.augmentation(real, draws, self.progress)
-            real_logits = self.discriminator(real, labels)
+            real_logits = self._judge(self.augmentation(real, draws, self.progress), labels)
         loss = self.loss.generator(fake_logits, real_logits)
         self._step(self.optimizers()[0], loss)
         self.discriminator.requires_grad_(True)
@@ -214,12 +213,15 @@ class GAN(LightningModule):
     ) -> tuple[Tensor, Tensor]:
         """Judges real and fake samples together where no batch statistics forbid it."""
         if self._batch_statistics:
-            return self.discriminator(real, labels), self.discriminator(fake, labels)
-        both = torch.cat([real, fake])
-        real_logits, fake_logits = self.discriminator(
-            both, None if labels is None else torch.cat([labels, labels])
-        ).chunk(2)
+            return self._judge(real, labels), self._judge(fake, labels)
+        both_labels = None if labels is None else torch.cat([labels, labels])
+        real_logits, fake_logits = self._judge(torch.cat([real, fake]), both_labels).chunk(2)
         return real_logits, fake_logits
+
+    def _judge(self, samples: Tensor, labels: Tensor | None) -> Tensor:
+        """The discriminator's logits, in full precision whatever the networks run in."""
+        logits: Tensor = self.discriminator(samples, labels).float()
+        return logits
 
     def _step(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
         optimizer.zero_grad()

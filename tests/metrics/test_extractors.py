@@ -83,6 +83,12 @@ def test_fashion_takes_each_image_by_itself() -> None:
     assert features(fashion, images).std(0).min() > 1e-3
 
 
+def test_fashion_gives_the_features_that_published_figures_stand_on() -> None:
+    taken = features(load("fashion"), grey(200))[0, :4]
+    expected = torch.tensor([-1.69031, 2.20129, 0.65597, 0.70684])
+    torch.testing.assert_close(taken, expected, rtol=1e-4, atol=1e-4)
+
+
 def test_fashion_sees_colours_as_their_luminance() -> None:
     # 0.299 * 188 + 0.587 * 24 + 0.114 * 50 = 76
     colour = torch.tensor([188, 24, 50], dtype=torch.uint8)

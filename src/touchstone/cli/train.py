@@ -155,6 +155,9 @@ def build(settings: DictConfig) -> "GAN":
 
     torch.manual_seed(derive(settings.seed, "weights"))
     memory_format = torch.channels_last if settings.channels_last else torch.contiguous_format
+    if settings.trainer.precision == "16-mixed" and "fused" in settings.optimizer:
+        # A fused step unscales inside itself, too late for the gradients to be clipped and logged.
+        settings.optimizer.fused = None
     return GAN(
         instantiate(settings.model.generator).to(memory_format=memory_format),
         instantiate(settings.model.discriminator).to(memory_format=memory_format),
@@ -310,8 +313,11 @@ def quieten() -> None:
     import logging
     import warnings
 
+    import pytorch_lightning  # sets its own level when it is imported
     from lightning_fabric.utilities.warnings import PossibleUserWarning
 
     warnings.filterwarnings("ignore", category=PossibleUserWarning)
-    for name in ("pytorch_lightning", "lightning_fabric", "lightning.pytorch"):
+    warnings.filterwarnings("ignore", category=FutureWarning, module=pytorch_lightning.__name__)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.* is deprecated")
+    for name in (pytorch_lightning.__name__, "lightning_fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)

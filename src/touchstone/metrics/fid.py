@@ -140,7 +140,7 @@ class FID:
             )
         self.to(device)
         self.reset()
-        if _rank() > 0:  # the sums are added up over all processes, and this one counts once
+        if _rank() > 0:  # only the first process lays the reference into the sums, in `compute`
             return
         key = f"{reference.content_hash} {self.extractor.fingerprint}"
         name = hashlib.sha256(key.encode()).hexdigest() + ".safetensors"
@@ -172,7 +172,7 @@ class FID:
         Raises:
             ValueError: not as many images as `generated` says were added, or nothing was prepared.
         """
-        if _rank() == 0:
+        if _rank() == 0:  # torchmetrics adds the sums of all processes up
             self._lay_reference()
         with self._metric.sync_context():
             added = int(self._metric.fake_features_num_samples)

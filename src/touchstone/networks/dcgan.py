@@ -43,7 +43,7 @@ class Generator(nn.Module):
         levels, margin = _grid(resolution)
         widths = [width * 2**level for level in reversed(range(levels))]
         self.latent_size = latent_size
-        # The paper's projection: what a 4x4 transposed convolution does on 1x1, five times faster.
+        # The paper's projection: what a 4x4 transposed convolution does on 1x1, and faster.
         self.start = nn.Linear(latent_size, 4 * 4 * widths[0], bias=False)
         self.layers = nn.Sequential(nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True))
         for inputs, outputs in pairwise(widths):

@@ -120,7 +120,10 @@ class Residual(nn.Module):
 
 
 def _up(inputs: int, outputs: int) -> Residual:
-    """The generator's block; batch normalization, on both branches' ways, would take biases off."""
+    """The generator's block.
+
+    Batch normalization follows on the way of either branch and would take a bias off again.
+    """
     return Residual(
         branch=nn.Sequential(
             nn.BatchNorm2d(inputs),
