@@ -1,4 +1,4 @@
-"""Randomness that is a function of where a run stands, so that resuming needs no generator's state."""
+"""Randomness as a function of where a run stands, so that resuming needs no generator's state."""
 
 import hashlib
 from dataclasses import dataclass
@@ -11,6 +11,17 @@ def derive(seed: int, *place: int | str) -> int:
     """Derives a seed of 63 bits from a run's seed and a place in it: equal places, equal seeds."""
     text = "/".join(str(part) for part in (seed, *place))
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest()) >> 1
+
+
+def seed_layers(seed: int, device: torch.device) -> None:
+    """Seeds what layers that draw for themselves, such as dropout, draw from on a device.
+
+    `torch.manual_seed` seeds every kind of device that there could be, and formats the call stack
+    for each that is not in use: 0.6 ms on a CPU, too much for every iteration.
+    """
+    torch.default_generator.manual_seed(seed)
+    if device.type != "cpu":
+        torch.get_device_module(device).manual_seed(seed)
 
 
 @dataclass(frozen=True)
@@ -26,7 +37,7 @@ class Share:
     processes: int = 1
 
     def of(self, batch: Tensor) -> Tensor:
-        """Takes this process's contiguous part of a global batch, whose size the processes divide."""
+        """Takes this process's contiguous part of a global batch; the processes divide its size."""
         size = len(batch) // self.processes
         return batch[self.rank * size : (self.rank + 1) * size]
 

@@ -9,7 +9,7 @@ class UsageError(Exception):
 
 
 class DivergedError(Exception):
-    """A loss or a weight that is no longer finite; the text names the iteration and the quantity."""
+    """A loss or weight that is no longer finite; the text names the iteration and the quantity."""
 
 
 class InterruptionError(Exception):

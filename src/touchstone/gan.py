@@ -15,6 +15,7 @@ from touchstone.average import WeightAverage
 from touchstone.draws import Draws, Share, derive
 from touchstone.losses import Loss
 from touchstone.penalties import Critique, Penalty
+from touchstone.reproducible import settle_vector_math
 from touchstone.schedules import Constant, Schedule
 
 Batch: TypeAlias = tuple[Tensor, Tensor | None]
@@ -31,7 +32,7 @@ class GAN(LightningModule):
         generator: maps latents and labels to samples; says its `latent_size`.
         discriminator: maps samples and labels to one raw logit each.
         loss: the adversarial pair.
-        optimizers: `generator` and `discriminator`, each a function from parameters to an optimizer.
+        optimizers: `generator` and `discriminator`, each a function of its parameters.
         penalties: terms added to the discriminator's loss, by name.
         critic_steps: discriminator updates an iteration.
         constraint: what is done to the discriminator after each of its steps (weight clipping).
@@ -65,6 +66,7 @@ class GAN(LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
+        settle_vector_math()
         self.automatic_optimization = False
         self.generator = generator
         self.discriminator = discriminator
@@ -159,7 +161,7 @@ class GAN(LightningModule):
         penalties = {
             name: penalty(critique) for name, penalty in self._penalties() if penalty.due(update)
         }
-        self._step(self.optimizers()[1], sum(penalties.values(), start=loss))
+        self._step(self._optimizers()[1], sum(penalties.values(), start=loss))
         self.constraint(self.discriminator)
         return {
             "loss/discriminator": loss.detach(),
@@ -178,7 +180,7 @@ class GAN(LightningModule):
         if self.loss.relativistic:
             real_logits = self._judge(self.augmentation(real, draws, self.progress), labels)
         loss = self.loss.generator(fake_logits, real_logits)
-        self._step(self.optimizers()[0], loss)
+        self._step(self._optimizers()[0], loss)
         self.discriminator.requires_grad_(True)
         return {"loss/generator": loss.detach()}
 
@@ -223,13 +225,16 @@ class GAN(LightningModule):
         logits: Tensor = self.discriminator(samples, labels).float()
         return logits
 
+    def _optimizers(self) -> list[LightningOptimizer]:
+        return cast(list[LightningOptimizer], self.optimizers())
+
     def _step(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
         optimizer.zero_grad()
         self.manual_backward(loss)
         optimizer.step()
 
     def _set_learning_rates(self, factor: float) -> None:
-        for optimizer in self.optimizers():
+        for optimizer in self._optimizers():
             for group in optimizer.param_groups:
                 group["lr"] = group["initial_lr"] * factor
 

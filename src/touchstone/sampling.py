@@ -6,12 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from touchstone.draws import Draws, Share, derive
+from touchstone.reproducible import settle_vector_math
 
 CHUNK = 250
 
 
 def latents(number: int, size: int, seed: int) -> Tensor:
-    """Draws latents `(number, size)` from N(0, I), of which the first are the same for any number."""
+    """Draws latents `(number, size)` from N(0, I); the first are the same for any number."""
     chunks = [
         Draws(derive(seed, "latents", chunk)).normal(CHUNK, size)
         for chunk in range(-(-number // CHUNK))
@@ -40,12 +41,13 @@ def samples(
     Yields:
         Samples `(n, ...)` as the generator makes them.
     """
+    settle_vector_math()
     share = share or Share()
     was_training = generator.training
     generator.eval()
     try:
         drawn = latents(number, int(generator.latent_size), seed)  # type: ignore[arg-type]
-        for batch in drawn.split(CHUNK)[share.rank :: share.processes]:
+        for batch in torch.split(drawn, CHUNK)[share.rank :: share.processes]:
             yield generator(batch.to(device))
     finally:
         generator.train(was_training)

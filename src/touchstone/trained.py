@@ -35,9 +35,7 @@ class Trained:
         return torch.cat(list(samples(self.generator, number, seed=seed, device=device)))
 
 
-def load(
-    path: str | Path, checkpoint: str = "last", *, folder: str | Path = "runs"
-) -> Trained:
+def load(path: str | Path, checkpoint: str = "last", *, folder: str | Path = "runs") -> Trained:
     """Loads what a run has trained, or an exported generator.
 
     Args:

@@ -41,7 +41,9 @@ class Checkpointing(Callback):
     def on_train_start(self, trainer: Trainer, module: GAN) -> None:  # type: ignore[override]
         """Listens for signals from here on."""
         if threading.current_thread() is threading.main_thread():
-            self._handlers = {number: signal.signal(number, self._receive) for number in self.SIGNALS}
+            self._handlers = {
+                number: signal.signal(number, self._receive) for number in self.SIGNALS
+            }
 
     def teardown(self, trainer: Trainer, module: GAN, stage: str) -> None:  # type: ignore[override]
         """Listens no longer."""
@@ -50,7 +52,12 @@ class Checkpointing(Callback):
         self._handlers = {}
 
     def on_train_batch_end(  # type: ignore[override]
-        self, trainer: Trainer, module: GAN, outputs: dict[str, Tensor], batch: Batch, batch_idx: int
+        self,
+        trainer: Trainer,
+        module: GAN,
+        outputs: dict[str, Tensor],
+        batch: Batch,
+        batch_idx: int,
     ) -> None:
         """Writes what is due; leaves if a signal has asked for it.
 

@@ -56,7 +56,12 @@ class Curves(Callback):
             self._gradient_norms[f"gradient_norm/{name}"] = nn.utils.get_total_norm(gradients)
 
     def on_train_batch_end(  # type: ignore[override]
-        self, trainer: Trainer, module: GAN, outputs: dict[str, Tensor], batch: Batch, batch_idx: int
+        self,
+        trainer: Trainer,
+        module: GAN,
+        outputs: dict[str, Tensor],
+        batch: Batch,
+        batch_idx: int,
     ) -> None:
         """Logs the iteration that passes a multiple of `every`."""
         if not self._due:

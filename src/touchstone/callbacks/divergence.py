@@ -33,7 +33,12 @@ class Divergence(Callback):
         self._start(module)
 
     def on_train_batch_end(  # type: ignore[override]
-        self, trainer: Trainer, module: GAN, outputs: dict[str, Tensor], batch: Batch, batch_idx: int
+        self,
+        trainer: Trainer,
+        module: GAN,
+        outputs: dict[str, Tensor],
+        batch: Batch,
+        batch_idx: int,
     ) -> None:
         """Counts the iteration as long as it is finite."""
         penalties = [value for name, value in outputs.items() if name.startswith("penalty/")]
@@ -68,10 +73,10 @@ class Divergence(Callback):
                 f"{name} is not finite"
             )
         for network in (module.generator, module.discriminator):
-            if name := _not_finite(network):
+            if (weight := _not_finite(network)) is not None:
                 kind = "generator" if network is module.generator else "discriminator"
                 raise DivergedError(
-                    f"the run diverged by {module.images:,} images: the {kind}'s {name} is not "
+                    f"the run diverged by {module.images:,} images: the {kind}'s {weight} is not "
                     "finite"
                 )
         self._start(module)

@@ -62,7 +62,12 @@ class Evaluation(Callback):
             metric.prepare(reference, module.device)
 
     def on_train_batch_end(  # type: ignore[override]
-        self, trainer: Trainer, module: GAN, outputs: dict[str, Tensor], batch: Batch, batch_idx: int
+        self,
+        trainer: Trainer,
+        module: GAN,
+        outputs: dict[str, Tensor],
+        batch: Batch,
+        batch_idx: int,
     ) -> None:
         """Evaluates when it is due."""
         if not self.metrics or not module.passed(self.every):

@@ -19,7 +19,7 @@ class Progress(Callback):
 
     def __init__(self, every: int) -> None:
         self.every = every
-        self._bar: tqdm | None = None  # type: ignore[type-arg]
+        self._bar: tqdm | None = None
 
     def on_train_start(self, trainer: Trainer, module: GAN) -> None:  # type: ignore[override]
         """Opens the bar where the run stands."""
@@ -37,7 +37,12 @@ class Progress(Callback):
             )
 
     def on_train_batch_end(  # type: ignore[override]
-        self, trainer: Trainer, module: GAN, outputs: dict[str, Tensor], batch: Batch, batch_idx: int
+        self,
+        trainer: Trainer,
+        module: GAN,
+        outputs: dict[str, Tensor],
+        batch: Batch,
+        batch_idx: int,
     ) -> None:
         """Moves the bar."""
         if self._bar is None:

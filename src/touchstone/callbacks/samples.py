@@ -23,7 +23,12 @@ class Samples(Callback):
         self.columns = columns
 
     def on_train_batch_end(  # type: ignore[override]
-        self, trainer: Trainer, module: GAN, outputs: dict[str, Tensor], batch: Batch, batch_idx: int
+        self,
+        trainer: Trainer,
+        module: GAN,
+        outputs: dict[str, Tensor],
+        batch: Batch,
+        batch_idx: int,
     ) -> None:
         """Makes the grid when it is due."""
         if not module.passed(self.every) or not trainer.is_global_zero:

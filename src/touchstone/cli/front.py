@@ -27,8 +27,7 @@ def enter(name: str, task: Callable[[DictConfig], None], conf: Path | None = Non
     if conf is None:
         beside = PACKAGE.parents[1] / "conf"
         conf = beside if (beside / f"{name}.yaml").is_file() else PACKAGE / "conf"
-    OmegaConf.register_new_resolver("first_allowed", first_allowed, replace=True)
-    OmegaConf.register_new_resolver("cache_folder", cache_folder, replace=True)
+    register_resolvers()
 
     def run(settings: DictConfig) -> None:
         status = explained(task, settings)
@@ -37,6 +36,12 @@ def enter(name: str, task: Callable[[DictConfig], None], conf: Path | None = Non
             sys.exit(status)
 
     hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(run)()
+
+
+def register_resolvers() -> None:
+    """Makes known the functions that the configuration's files call."""
+    OmegaConf.register_new_resolver("first_allowed", first_allowed, replace=True)
+    OmegaConf.register_new_resolver("cache_folder", cache_folder, replace=True)
 
 
 def explained(task: Callable[[DictConfig], None], settings: DictConfig) -> int:

@@ -119,7 +119,7 @@ def write_interpolation(generator: "nn.Module", settings: DictConfig, path: Path
         ]
     )
     with torch.inference_mode():
-        frames = quantize(torch.cat([generator(part) for part in walk.split(250)]))
+        frames = quantize(torch.cat([generator(part) for part in torch.split(walk, 250)]))
     save_animation([grid(frame[None], 1, gap=0, least=256) for frame in frames], path)
 
 

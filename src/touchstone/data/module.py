@@ -1,5 +1,7 @@
 """A run's data, as Lightning takes it."""
 
+from typing import cast
+
 from pytorch_lightning import LightningDataModule
 
 from touchstone.data.batches import Batches, check_batch_size
@@ -53,7 +55,7 @@ class Data(LightningDataModule):
             batch_size=self._batch_size,
             critic_steps=self._critic_steps,
             seed=self._seed,
-            start=trainer.lightning_module.images,  # type: ignore[union-attr]
+            start=cast(int, trainer.lightning_module.images),
             stop=self._budget,
             share=Share(trainer.global_rank, trainer.world_size),
             device=trainer.strategy.root_device,

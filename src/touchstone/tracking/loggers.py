@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
-from pytorch_lightning.utilities.rank_zero import rank_zero_only
 
 from touchstone.errors import UsageError
 from touchstone.tracking.run import Run
@@ -47,7 +47,7 @@ class Record(Logger):
 
     @rank_zero_only
     def log_image(self, key: str, images: list[Any], step: int | None = None) -> None:
-        """Writes PIL images as `samples/<images>.png`, or `<images>_<number>.png` from the second."""
+        """Writes PIL images as `<key>/<images>.png`, from the second as `<images>_<number>.png`."""
         for number, image in enumerate(images):
             suffix = f"_{number}" if number else ""
             image.save(self.run.path / key / f"{step or 0:09d}{suffix}.png")
@@ -67,8 +67,8 @@ class TensorBoard(TensorBoardLogger):
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kw: Any) -> None:
-        """Adds the configuration as text: TensorBoard's own table of them is empty until the end."""
-        text = "\n".join(f"    {key}: {value}" for key, value in dict(params).items())  # type: ignore[call-overload]
+        """Adds the configuration as text: TensorBoard's own table of it is empty until the end."""
+        text = "\n".join(f"    {key}: {value}" for key, value in dict(params).items())
         self.experiment.add_text("configuration", text)
 
     @rank_zero_only
@@ -114,7 +114,7 @@ def wandb(
     A tracker never fails a run: what cannot be reached is said, and the run goes on offline.
     A resumed run continues the same W&B run.
     """
-    if rank_zero_only.rank != 0:
+    if os.environ.get("LOCAL_RANK", "0") != "0":
         return None
     os.environ.setdefault("WANDB_SILENT", "true")
     import wandb

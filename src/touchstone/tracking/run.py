@@ -109,7 +109,7 @@ class Run:
         return content
 
     def configure(self, config: str) -> None:
-        """Writes the configuration anew, whole or not at all: a resumed run may have a new budget."""
+        """Writes the configuration anew, whole: a resumed run may have another budget."""
         _write_whole(self.path / "config.yaml", config)
 
     @property

@@ -1,0 +1,269 @@
+"""A run that is killed, interrupted or finished goes on, bit for bit."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+SETTINGS = [
+    "model=dcgan",
+    "loss=wgan_gp",
+    "penalty=[lecam]",
+    "schedule=cosine",
+    "augmentation=instance_noise",
+    "model.width=8",
+    "data=digits",
+    "logger=none",
+    "metrics.generated=100",
+    "every.log=320",
+    "every.evaluation=6400",
+    "every.checkpoint=960",
+]
+BUDGET = "images=32000"
+CLOCKS = ("seconds", "speed/", "memory/")
+
+
+def leaves(content: Any, name: str = "") -> Iterator[tuple[str, Any]]:
+    """Every tensor and value of a checkpoint, by its place."""
+    if isinstance(content, dict):
+        for key, value in content.items():
+            yield from leaves(value, f"{name}/{key}")
+    elif isinstance(content, list | tuple):
+        for index, value in enumerate(content):
+            yield from leaves(value, f"{name}/{index}")
+    else:
+        yield name, content
+
+
+def state(run: Path) -> dict[str, Any]:
+    """What a run came to: all but clocks, and Lightning's count of optimizers' steps."""
+    content = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    return {
+        name: value
+        for name, value in leaves(content)
+        if name != "/global_step" and not name.endswith(CLOCKS[0])
+    }
+
+
+def record(run: Path) -> dict[int, dict[str, float]]:
+    """The record's quantities by images, of two lines for the same the later one."""
+    merged: dict[int, dict[str, float]] = {}
+    for text in (run / "metrics.jsonl").read_text().splitlines():
+        try:
+            line = json.loads(text)
+        except json.JSONDecodeError:
+            continue  # cut short by a kill
+        quantities = {key: value for key, value in line.items() if not key.startswith(CLOCKS)}
+        merged.setdefault(line["images"], {}).update(quantities)
+    return merged
+
+
+def assert_equal(one: Path, other: Path) -> None:
+    """Two runs came to the same, bit for bit."""
+    first, second = state(one), state(other)
+    assert first.keys() == second.keys()
+    for name, value in first.items():
+        same = torch.equal(value, second[name]) if torch.is_tensor(value) else value == second[name]
+        assert same, name
+    assert record(one) == record(other)
+    pictures = sorted(path.name for path in (one / "samples").glob("*.png"))
+    assert pictures == sorted(path.name for path in (other / "samples").glob("*.png"))
+    for name in pictures:
+        assert (one / "samples" / name).read_bytes() == (other / "samples" / name).read_bytes()
+
+
+class Job:
+    """A training process that can be killed."""
+
+    def __init__(self, folder: Path, environment: dict[str, str], *words: str) -> None:
+        self.folder = folder
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "touchstone", "train", *words],
+            cwd=folder,
+            env=environment,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    @property
+    def run(self) -> Path:
+        (run,) = (self.folder / "runs").iterdir()
+        return run
+
+    def wait_for(self, condition: Callable[[], bool]) -> bool:
+        """Waits until the condition holds; False where the process has ended before."""
+        while self.process.poll() is None:
+            if condition():
+                return True
+        return False
+
+    def end(self, number: int) -> tuple[int, str]:
+        self.process.send_signal(number)
+        _, said = self.process.communicate()
+        return self.process.returncode, said
+
+
+@pytest.fixture(scope="module")
+def unbroken(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("unbroken")
+    job = Job(folder, environment, *SETTINGS, BUDGET)
+    assert job.process.wait() == 0
+    return job.run
+
+
+def test_ten_kills_change_nothing(
+    unbroken: Path, environment: dict[str, str], tmp_path: Path
+) -> None:
+    """SIGKILL at ten random moments, one of them while a checkpoint is being written."""
+    moments = random.Random(0)
+    runs = tmp_path / "runs"
+
+    def checkpointed() -> int:
+        times = [path.stat().st_mtime_ns for path in runs.glob("*/checkpoints/last.ckpt")]
+        return max(times, default=0)
+
+    def writing() -> bool:
+        return any(runs.glob("*/checkpoints/.last.ckpt.partial"))
+
+    def start() -> Job:
+        begun = list(runs.glob("*/config.yaml"))
+        words = [f"resume={begun[0].parent}"] if begun else [*SETTINGS, BUDGET]
+        return Job(tmp_path, environment, *words)
+
+    for _ in range(2):  # at any time at all, perhaps before the run has a folder
+        job = start()
+        time.sleep(moments.uniform(0, 6))
+        job.end(signal.SIGKILL)
+    for _ in range(7):  # somewhere between two checkpoints
+        job, before = start(), checkpointed()
+        assert job.wait_for(lambda before=before: checkpointed() > before)  # type: ignore[misc]
+        time.sleep(moments.uniform(0, 0.4))
+        job.end(signal.SIGKILL)
+    caught = False
+    while not caught:  # in the middle of writing one; the file may just have got its name
+        job = start()
+        (partial := next(runs.glob("*/checkpoints")) / ".last.ckpt.partial").unlink(missing_ok=True)
+        assert job.wait_for(writing)
+        job.end(signal.SIGKILL)
+        caught = partial.exists()
+
+    job = start()
+    assert job.process.wait() == 0
+    assert len(list(runs.iterdir())) == 1
+    assert_equal(unbroken, job.run)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_writes_a_checkpoint_and_says_how_to_go_on(
+    unbroken: Path, environment: dict[str, str], tmp_path: Path, number: int
+) -> None:
+    job = Job(tmp_path, environment, *SETTINGS, BUDGET, "every.checkpoint=1000000")
+    lines = tmp_path / "runs"
+    assert job.wait_for(lambda: any(path.stat().st_size for path in lines.glob("*/metrics.jsonl")))
+    status, said = job.end(number)
+    assert status == 128 + number
+    assert f"python train.py resume=runs/{job.run.name}" in said
+    assert "Traceback" not in said
+    images = torch.load(job.run / "checkpoints" / "last.ckpt", weights_only=True)["images"]
+    assert 0 < images < 32000
+    assert json.loads((job.run / "summary.json").read_text())["status"] == "interrupted"
+
+    last = Job(tmp_path, environment, f"resume={job.run}", "every.checkpoint=960")
+    assert last.process.wait() == 0
+    assert_equal(unbroken, last.run)
+
+
+def test_a_finished_run_goes_on_with_more(train: Callable[..., Path]) -> None:
+    settings = ["data=digits", "model.width=8", "batch_size=16", "every.log=16"]
+    whole = train(*settings, "images=96")
+    part = train(*settings, "images=48")
+    assert train(f"resume={part}", "images=96") == part
+    assert_equal_weights(whole, part)
+    assert (part / "config.yaml").read_text() == (whole / "config.yaml").read_text()
+
+
+def assert_equal_weights(one: Path, other: Path) -> None:
+    first, second = state(one), state(other)
+    for name, value in first.items():
+        if torch.is_tensor(value):
+            assert torch.equal(value, second[name]), name
+
+
+def test_a_run_killed_before_its_first_checkpoint_starts_again(train: Callable[..., Path]) -> None:
+    settings = ["data=digits", "model.width=8", "batch_size=16"]
+    whole = train(*settings, "images=32")
+    killed = train(*settings, "images=16")
+    (killed / "checkpoints" / "last.ckpt").unlink()
+    assert train(f"resume={killed}", "images=32") == killed
+    assert_equal_weights(whole, killed)
+
+
+def test_rerun_starts_a_new_run_from_the_saved_configuration(train: Callable[..., Path]) -> None:
+    settings = ["data=digits", "batch_size=16", "images=32", "loss=hinge", "model.width=4"]
+    first = train(*settings)
+    again = train(f"rerun={first}")
+    assert again != first
+    assert_equal_weights(first, again)
+    wider = train(f"rerun={first}", "model.width=8", "seed=3")
+    assert wider.name.endswith("_dcgan_hinge_digits_s3")
+    networks = json.loads((wider / "networks.json").read_text())
+    assert networks["generator"]["width"] == networks["discriminator"]["width"] == 8
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["resume={run}"], "has spent its budget of images=32; to go on, give it more: images=64"),
+        (["resume={run}", "seed=1"], "seed=1: a run that is resumed keeps its settings"),
+        (["resume={run}", "loss=hinge"], "loss=hinge: a run that is resumed keeps its settings"),
+        (["rerun={run}", "loss=hinge"], "loss=hinge: a saved configuration keeps its parts"),
+        (["rerun={run}", "model.widht=8"], "model.widht=8: Key 'widht' is not in struct"),
+        (["resume={run}/samples"], "no run, for it has no config.yaml"),
+        (["resume=nowhere"], "resume=nowhere: no run, for it does not exist"),
+        (["resume={run}", "rerun={run}"], "resume and rerun: name one of them, not both"),
+    ],
+)
+def test_what_cannot_go_on_is_refused(
+    train: Callable[..., Path],
+    capfd: pytest.CaptureFixture[str],
+    words: list[str],
+    message: str,
+) -> None:
+    run = train("data=digits", "model.width=4", "batch_size=16", "images=32")
+    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    capfd.readouterr()
+    train(*(word.format(run=run) for word in words), status=1)
+    said = capfd.readouterr().err
+    assert message in said
+    assert said.count("\n") == 1, said
+    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("damage", ["truncated", "text", "code"])
+def test_a_bad_checkpoint_is_refused(
+    train: Callable[..., Path], capfd: pytest.CaptureFixture[str], damage: str
+) -> None:
+    run = train("data=digits", "model.width=4", "batch_size=16", "images=32")
+    checkpoint = run / "checkpoints" / "last.ckpt"
+    match damage:
+        case "truncated":
+            checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+        case "text":
+            checkpoint.write_text("not a checkpoint")
+        case "code":
+            torch.save({"images": 16, "bomb": os.system}, checkpoint)
+    capfd.readouterr()
+    train(f"resume={run}", "images=64", status=1)
+    said = capfd.readouterr().err
+    assert str(checkpoint) in said
+    assert "Traceback" not in said

@@ -1,0 +1,115 @@
+"""What the tests share: the command line in a process of its own, and in this one."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hydra import compose, initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, open_dict
+
+from touchstone.cli.front import explained, register_resolvers
+
+ROOT = Path(__file__).parents[1]
+CONF = ROOT / "conf"
+KEYS = ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL", "WANDB_IDENTITY_TOKEN_FILE")
+
+Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture(scope="session")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """A user's environment with no key of a tracker, its statistics kept for the session."""
+    variables = {key: value for key, value in os.environ.items() if key not in KEYS}
+    return variables | {
+        "HOME": str(tmp_path_factory.mktemp("home")),
+        "TOUCHSTONE_CACHE": str(tmp_path_factory.getbasetemp().parent / "cache"),
+        "TOUCHSTONE_DATA": os.environ.get("TOUCHSTONE_DATA", str(default_data())),
+        "OMP_NUM_THREADS": "1",
+    }
+
+
+def default_data() -> Path:
+    """Where `make test` has put the data."""
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "touchstone" / "data"
+
+
+@pytest.fixture
+def cli(environment: dict[str, str], tmp_path: Path) -> Cli:
+    """Runs `python -m touchstone WORDS…`, by default in the test's folder, and sees how it ends."""
+
+    def run(
+        *words: str, cwd: Path | None = None, status: int = 0, **variables: str
+    ) -> "subprocess.CompletedProcess[str]":
+        done = subprocess.run(
+            [sys.executable, "-m", "touchstone", *words],
+            cwd=cwd or tmp_path,
+            env=environment | variables,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == status, f"exit status {done.returncode}\n{done.stderr}"
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def tiny_run(environment: dict[str, str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a finished run of ten iterations on scikit-learn's digits."""
+    folder = tmp_path_factory.mktemp("tiny")
+    words = ["data=digits", "model.width=8", "images=640", "metrics=none", "logger=none"]
+    subprocess.run(
+        [sys.executable, "-m", "touchstone", "train", *words],
+        cwd=folder,
+        env=environment,
+        check=True,
+        capture_output=True,
+    )
+    (run,) = (folder / "runs").iterdir()
+    return run
+
+
+@pytest.fixture
+def composed() -> Callable[..., DictConfig]:
+    """Composes the settings of training as the command line would."""
+    register_resolvers()
+
+    def compose_settings(*words: str, conf: Path = CONF) -> DictConfig:
+        with initialize_config_dir(str(conf), version_base="1.3"):
+            settings = compose("train", overrides=list(words), return_hydra_config=True)
+        HydraConfig.instance().set_config(settings)
+        with open_dict(settings):
+            settings.pop("hydra")
+        return settings
+
+    return compose_settings
+
+
+@pytest.fixture
+def train(
+    composed: Callable[..., DictConfig],
+    environment: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[..., Path]:
+    """Trains in this process, as the command line does once it has composed; gives the run."""
+    from touchstone.cli.train import train as task
+
+    def run(*words: str, status: int = 0, **options: Any) -> Path:
+        monkeypatch.chdir(tmp_path)
+        for name in ("TOUCHSTONE_CACHE", "TOUCHSTONE_DATA"):
+            monkeypatch.setenv(name, environment[name])
+        before = set((tmp_path / "runs").glob("*"))
+        saved = any(word.startswith(("resume=", "rerun=")) for word in words)
+        defaults = [] if saved else ["metrics=none", "logger=none"]
+        assert explained(task, composed(*defaults, *words, **options)) == status
+        after = set((tmp_path / "runs").glob("*")) - before
+        return after.pop() if after else max((tmp_path / "runs").glob("*"), default=tmp_path)
+
+    return run

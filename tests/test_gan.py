@@ -1,0 +1,315 @@
+"""The step: every loss with every model, what it shows, resumes and refuses."""
+
+import copy
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import DictConfig
+from pytorch_lightning import Trainer
+from torch import Tensor, nn
+
+from touchstone.augmentations import InstanceNoise
+from touchstone.data.images import Images
+from touchstone.data.module import Data
+from touchstone.gan import GAN
+from touchstone.losses import Hinge, Relativistic, Vanilla, Wasserstein
+from touchstone.networks import dcgan
+from touchstone.penalties import R1, GradientPenalty, LeCam, WeightClipping
+from touchstone.schedules import Linear
+from touchstone.tracking.checkpoints import Checkpoints
+
+LOSSES = (
+    "vanilla",
+    "least_squares",
+    "wasserstein",
+    "wgan_gp",
+    "hinge",
+    "relativistic",
+    "relativistic_average",
+    "rpgan_r1_r2",
+)
+
+
+@pytest.mark.parametrize("loss", LOSSES)
+@pytest.mark.parametrize("model", ["article", "dcgan", "resnet"])
+def test_every_loss_trains_every_model(train: Callable[..., Path], model: str, loss: str) -> None:
+    run = train(f"model={model}", f"loss={loss}", "model.width=8", "batch_size=8", "images=24")
+    weights = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+    assert all(bool(value.isfinite().all()) for value in weights.values())
+    assert (run / "summary.json").read_text().count('"finished"') == 1
+
+
+class Line(nn.Module):
+    """A generator or discriminator of one weight a number: what a step does can be worked out."""
+
+    latent_size = 2
+
+    def __init__(self, weight: list[float], out: bool = False) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(weight))
+        self.out = out
+
+    def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
+        product = samples * self.weight
+        return product.sum(1) if self.out else product
+
+
+def sgd(lr: float) -> Callable[[Any], torch.optim.Optimizer]:
+    return lambda parameters: torch.optim.SGD(parameters, lr=lr)
+
+
+def game(loss: Any = None, **settings: Any) -> GAN:
+    settings.setdefault("optimizers", {"generator": sgd(0.1), "discriminator": sgd(0.1)})
+    discriminator = settings.pop("discriminator", Line([0.5, -0.5], out=True))
+    return GAN(Line([1.0, 2.0]), discriminator, loss or Wasserstein(), budget=64, **settings)
+
+
+class Rows:
+    """Batches of rows, as a loader gives them."""
+
+    def __init__(self, batches: list[tuple[Tensor, Tensor | None]]) -> None:
+        self.batches = batches
+
+    def __iter__(self) -> Any:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+def play(gan: GAN, samples: Tensor, iterations: int = 1, **options: Any) -> Trainer:
+    trainer = Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        plugins=[Checkpoints()],
+        **options,
+    )
+    trainer.fit(gan, Rows([(samples, None)] * iterations))
+    return trainer
+
+
+def test_one_iteration_by_hand() -> None:
+    """Wasserstein: the discriminator's gradient is E fake - E real, the generator's -E w z."""
+    gan = game()
+    latents: list[Tensor] = []
+    gan.generator.register_forward_pre_hook(lambda _, given: latents.append(given[0]))
+    real = torch.tensor([[1.0, 0.0], [3.0, 2.0]])
+    play(gan, real)
+
+    (z,) = latents  # one draw and one pass serve both updates
+    fake = z * torch.tensor([1.0, 2.0])
+    discriminator = torch.tensor([0.5, -0.5]) - 0.1 * (fake.mean(0) - real.mean(0))
+    generator = torch.tensor([1.0, 2.0]) + 0.1 * (discriminator * z).mean(0)
+    torch.testing.assert_close(gan.discriminator.weight.data, discriminator)
+    torch.testing.assert_close(gan.generator.weight.data, generator)
+    assert gan.images == 2
+    # At the start the average takes the network as it is.
+    torch.testing.assert_close(gan.average.network.weight.data, generator)
+
+
+def test_an_iteration_has_critic_steps_and_one_generator_step() -> None:
+    gan = game(critic_steps=3)
+    steps = {"generator": 0, "discriminator": 0}
+
+    def count(name: str) -> Callable[[Any], torch.optim.Optimizer]:
+        def make(parameters: Any) -> torch.optim.Optimizer:
+            optimizer = torch.optim.SGD(parameters, lr=0.1)
+            optimizer.register_step_post_hook(lambda *_: steps.update({name: steps[name] + 1}))
+            return optimizer
+
+        return make
+
+    gan._optimizer_factories = {name: count(name) for name in steps}
+    play(gan, torch.randn(12, 2), iterations=2)
+    assert steps == {"generator": 2, "discriminator": 6}
+    assert gan.images == 24
+
+
+def test_the_other_networks_gradients_are_not_computed() -> None:
+    gan = game()
+    seen: list[bool] = []
+    gan.on_before_optimizer_step = lambda optimizer: seen.append(  # type: ignore[method-assign]
+        gan.generator.weight.grad is None
+    )
+    play(gan, torch.randn(4, 2))
+    assert seen == [True, False]  # the discriminator's step leaves the generator alone
+    before = gan.discriminator.weight.grad
+    assert before is not None
+    gan.update_generator(torch.randn(4, 2), gan.generator(torch.randn(4, 2)), None, None)  # type: ignore[arg-type]
+    assert gan.discriminator.weight.grad is before
+    assert gan.discriminator.weight.requires_grad
+
+
+def test_the_constraint_holds_after_each_step() -> None:
+    gan = game(constraint=WeightClipping(0.01))
+    play(gan, 50 * torch.ones(4, 2))
+    torch.testing.assert_close(gan.discriminator.weight.abs().data, torch.tensor([0.01, 0.01]))
+
+
+def test_the_schedule_sets_both_rates_by_the_images_before_the_iteration() -> None:
+    gan = game(schedule=Linear())
+    play(gan, torch.randn(16, 2), iterations=2)
+    rates = [o.param_groups[0]["lr"] for o in gan.optimizers()]  # type: ignore[union-attr]
+    assert rates == [pytest.approx(0.1 * (1 - 16 / 64))] * 2
+
+
+def test_gradients_are_clipped_to_their_norm() -> None:
+    gan = game(gradient_clip=0.01)
+    play(gan, 5 * torch.ones(4, 2))
+    moved = gan.discriminator.weight.data - torch.tensor([0.5, -0.5])
+    assert float(moved.norm()) == pytest.approx(0.1 * 0.01, rel=1e-3)
+
+
+def test_a_lazy_penalty_is_applied_every_so_many_updates() -> None:
+    penalty = R1(weight=1.0, every=3)
+    applied: list[int] = []
+    penalty.register_forward_hook(lambda *_: applied.append(gan.images // 4))
+    gan = game(penalties={"r1": penalty}, critic_steps=2)
+    play(gan, torch.randn(8, 2), iterations=4)
+    assert applied == [0, 3, 6]
+
+
+def test_real_and_fake_are_judged_together_unless_statistics_forbid_it() -> None:
+    for normalization, passes in (("none", 2), ("batch", 3)):
+        discriminator = dcgan.Discriminator(16, 1, 4, normalization)
+        generator = dcgan.Generator(8, 16, 1, 4)
+        gan = GAN(
+            generator,
+            discriminator,
+            Vanilla(),
+            optimizers={"generator": sgd(0.1), "discriminator": sgd(0.1)},
+        )
+        sizes: list[int] = []
+        discriminator.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+        play(gan, torch.randn(4, 1, 16, 16))
+        assert len(sizes) == passes
+        assert sum(sizes) == 12
+
+
+def test_a_per_sample_penalty_and_batch_statistics_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"penalty gradient_penalty .* batch normalization"):
+        GAN(
+            dcgan.Generator(8, 16, 1, 4),
+            dcgan.Discriminator(16, 1, 4, "batch"),
+            Wasserstein(),
+            optimizers={},
+            penalties={"gradient_penalty": GradientPenalty(10.0)},
+        )
+
+
+def test_noise_is_a_function_of_seed_and_images() -> None:
+    """Iterations 3 and 4 after a restart equal those of a run that went through, bit for bit."""
+
+    def fresh() -> GAN:
+        torch.manual_seed(0)
+        adam = dict.fromkeys(("generator", "discriminator"), torch.optim.Adam)
+        return game(
+            Relativistic(),
+            optimizers=adam,
+            penalties={"lecam": LeCam(0.1), "gradient": GradientPenalty(1.0)},
+            augmentation=InstanceNoise(0.3),
+            discriminator=nn.Sequential(),
+        )
+
+    class Judge(Line):
+        """Draws from the global generator, as dropout does."""
+
+        def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
+            return super().forward(nn.functional.dropout(samples, 0.5, self.training), labels)
+
+    def make() -> GAN:
+        gan = fresh()
+        gan.discriminator = Judge([0.5, -0.5], out=True)
+        return gan
+
+    rows = torch.randn(16, 2)
+    whole = make()
+    play(whole, rows, iterations=4)
+    first = make()
+    trainer = play(first, rows, iterations=2)
+    checkpoint = copy.deepcopy(trainer._checkpoint_connector.dump_checkpoint())
+    assert "loops" not in checkpoint
+
+    torch.rand(3)  # the state of the global generator plays no part
+    second = make()
+    second.load_state_dict(checkpoint["state_dict"])
+    second.on_load_checkpoint(checkpoint)
+    second.configure_optimizers, configure = (  # type: ignore[method-assign]
+        lambda: [
+            restore(optimizer, state)
+            for optimizer, state in zip(configure(), checkpoint["optimizer_states"], strict=True)
+        ],
+        second.configure_optimizers,
+    )
+    play(second, rows, iterations=2)
+    for name, value in whole.state_dict().items():
+        assert torch.equal(value, second.state_dict()[name]), name
+
+
+def restore(optimizer: torch.optim.Optimizer, state: dict[str, Any]) -> torch.optim.Optimizer:
+    optimizer.load_state_dict(state)
+    return optimizer
+
+
+@pytest.mark.parametrize("precision", ["bf16-mixed", "16-mixed"])
+def test_mixed_precision_trains(train: Callable[..., Path], precision: str) -> None:
+    words = ["loss=wgan_gp", "model.width=8", "batch_size=8", "images=80", "gradient_clip=10"]
+    if precision == "16-mixed" and not torch.cuda.is_available():
+        pytest.skip("fp16 with a gradient scaler needs a GPU")
+    train(f"trainer.precision={precision}", *words)
+
+
+def test_labels_reach_both_networks(composed: Callable[..., DictConfig]) -> None:
+    seen: list[tuple[str, list[int]]] = []
+
+    class Labelled(Line):
+        def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
+            assert labels is not None
+            seen.append(("D" if self.out else "G", labels.tolist()))
+            return super().forward(samples)
+
+    gan = GAN(
+        Labelled([1.0, 1.0]),
+        Labelled([1.0, 1.0], out=True),
+        Hinge(),
+        optimizers={"generator": sgd(0.1), "discriminator": sgd(0.1)},
+        critic_steps=2,
+    )
+    trainer = Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(gan, Rows([(torch.randn(4, 2), torch.tensor([0, 1, 2, 3]))]))
+    assert seen == [
+        ("G", [0, 1]),
+        ("D", [0, 1, 0, 1]),
+        ("G", [2, 3]),
+        ("D", [2, 3, 2, 3]),
+        ("D", [2, 3]),
+    ]
+
+
+def test_data_begins_where_the_run_stands() -> None:
+    images = Images(torch.arange(10, dtype=torch.uint8).view(10, 1, 1, 1), None, ())
+    shown: list[Tensor] = []
+    for start in (0, 8):
+        gan = game()
+        gan.images = start
+        data = Data(images, batch_size=4, critic_steps=1, seed=1, budget=16)
+        trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+        trainer.strategy.connect(gan)
+        data.trainer = trainer
+        shown.append(torch.cat([batch for batch, _ in data.train_dataloader()]).flatten())
+    assert torch.equal(shown[0][8:], shown[1])
+    assert len(shown[1]) == 8
