@@ -176,21 +176,22 @@ def test_a_lazy_penalty_is_applied_every_so_many_updates() -> None:
     assert applied == [0, 3, 6]
 
 
-def test_real_and_fake_are_judged_together_unless_statistics_forbid_it() -> None:
-    for normalization, passes in (("none", 2), ("batch", 3)):
-        discriminator = dcgan.Discriminator(16, 1, 4, normalization)
-        generator = dcgan.Generator(8, 16, 1, 4)
-        gan = GAN(
-            generator,
-            discriminator,
-            Vanilla(),
-            optimizers={"generator": sgd(0.1), "discriminator": sgd(0.1)},
-        )
-        sizes: list[int] = []
-        discriminator.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
-        play(gan, torch.randn(4, 1, 16, 16))
-        assert len(sizes) == passes
-        assert sum(sizes) == 12
+@pytest.mark.parametrize(("normalization", "passes"), [("none", 2), ("batch", 3)])
+def test_real_and_fake_are_judged_together_unless_statistics_forbid_it(
+    normalization: str, passes: int
+) -> None:
+    discriminator = dcgan.Discriminator(16, 1, 4, normalization)
+    gan = GAN(
+        dcgan.Generator(8, 16, 1, 4),
+        discriminator,
+        Vanilla(),
+        optimizers={"generator": sgd(0.1), "discriminator": sgd(0.1)},
+    )
+    sizes: list[int] = []
+    discriminator.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+    play(gan, torch.randn(4, 1, 16, 16))
+    assert len(sizes) == passes
+    assert sum(sizes) == 12
 
 
 def test_a_per_sample_penalty_and_batch_statistics_are_refused() -> None:

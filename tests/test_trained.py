@@ -198,7 +198,10 @@ def test_a_file_of_another_kind_is_refused(metadata: dict[str, str] | None, tmp_
     path = tmp_path / "generator.safetensors"
     save_file(nn.Linear(2, 2).state_dict(), path, metadata=metadata)
 
-    with pytest.raises(UsageError, match=r"generator\.safetensors: (damaged, or no generator|its weights do not fit)"):
+    with pytest.raises(
+        UsageError,
+        match=r"generator\.safetensors: (damaged, or no generator|its weights do not fit)",
+    ):
         load(path)
 
 

@@ -12,7 +12,7 @@ from torch.optim import Optimizer
 
 from touchstone.augmentations import Augmentation, Identity
 from touchstone.average import WeightAverage
-from touchstone.draws import Draws, Share, derive
+from touchstone.draws import Draws, Share, derive, seed_layers
 from touchstone.losses import Loss
 from touchstone.penalties import Critique, Penalty
 from touchstone.reproducible import settle_vector_math
@@ -122,7 +122,7 @@ class GAN(LightningModule):
         """
         share, steps = self.share, self.critic_steps
         draws = Draws(derive(self.seed, "noise", self.images), self.device, share)
-        torch.manual_seed(derive(self.seed, "dropout", self.images, share.rank))
+        seed_layers(derive(self.seed, "dropout", self.images, share.rank), self.device)
         self._set_learning_rates(self.schedule(self.progress))
         self._before = self.images
         samples, labels = batch

@@ -227,7 +227,7 @@ def test_rerun_starts_a_new_run_from_the_saved_configuration(train: Callable[...
         (["resume={run}", "seed=1"], "seed=1: a run that is resumed keeps its settings"),
         (["resume={run}", "loss=hinge"], "loss=hinge: a run that is resumed keeps its settings"),
         (["rerun={run}", "loss=hinge"], "loss=hinge: a saved configuration keeps its parts"),
-        (["rerun={run}", "model.widht=8"], "model.widht=8: Key 'widht' is not in struct"),
+        (["rerun={run}", "~model.width"], "~model.width: nothing can be taken out"),
         (["resume={run}/samples"], "no run, for it has no config.yaml"),
         (["resume=nowhere"], "resume=nowhere: no run, for it does not exist"),
         (["resume={run}", "rerun={run}"], "resume and rerun: name one of them, not both"),

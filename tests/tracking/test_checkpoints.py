@@ -109,7 +109,7 @@ def test_a_checkpoint_that_would_run_code_is_refused(tmp_path: Path) -> None:
 
 def test_a_bare_pickle_is_refused(tmp_path: Path) -> None:
     mark, path = tmp_path / "executed", tmp_path / "bomb.ckpt"
-    path.write_bytes(pickle.dumps({"images": 640, "state_dict": Bomb(mark)}))
+    path.write_bytes(pickle.dumps({"images": 640, "state_dict": Bomb(mark)}, protocol=2))
 
     with pytest.raises(UsageError, match=r"bomb\.ckpt: damaged, or no checkpoint"):
         read(path)

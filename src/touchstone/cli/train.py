@@ -2,6 +2,7 @@
 
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,11 +42,12 @@ def train(composed: DictConfig) -> None:
     from hydra.utils import instantiate
 
     from touchstone.data.module import Data
-    from touchstone.errors import DivergedError, InterruptionError
+    from touchstone.errors import DivergedError, InterruptionError, UsageError
     from touchstone.tracking.loggers import Record
     from touchstone.tracking.run import Run
 
     start = images_at(run, settings.images) if run else 0
+    try_trainer(settings)
     gan = build(settings)
     callbacks: dict[str, Callback] = dict(instantiate(settings.callbacks))
     images: Images = instantiate(settings.data.load)(split="train")
@@ -79,6 +81,9 @@ def train(composed: DictConfig) -> None:
     except DivergedError as error:
         status = "diverged"
         raise DivergedError(f"{error}. {last_good(run)}") from error
+    except OSError as error:
+        place = shown(Path(error.filename or run.path))
+        raise UsageError(f"{place}: {error.strerror or error}. {last_good(run)}") from error
     except InterruptionError:
         status = "interrupted"
         if trainer.is_global_zero:
@@ -90,7 +95,8 @@ def train(composed: DictConfig) -> None:
         raise
     finally:
         if trainer.is_global_zero:
-            run.summarize(summary(gan, callbacks, trainer, status))
+            with suppress(OSError):  # a full disk, which is what the message should be about
+                run.summarize(summary(gan, callbacks, trainer, status))
         for logger in loggers:
             logger.finalize("success" if status == "finished" else status)
         finish_wandb(status)
@@ -176,6 +182,25 @@ def build(settings: DictConfig) -> "GAN":
         budget=settings.images,
         seed=settings.seed,
     )
+
+
+def try_trainer(settings: DictConfig) -> None:
+    """Lets Lightning judge the trainer's settings before anything is loaded or written.
+
+    Raises:
+        UsageError: where Lightning refuses them.
+    """
+    from hydra.errors import InstantiationException
+    from hydra.utils import instantiate
+
+    from touchstone.errors import UsageError
+
+    try:
+        instantiate(settings.trainer, logger=False, enable_checkpointing=False)
+    except InstantiationException as error:
+        keys = [key for key in settings.trainer if not key.startswith("_")]
+        words = ", ".join(f"trainer.{key}={settings.trainer[key]}" for key in keys)
+        raise UsageError(f"{words}: {error.__cause__}") from error
 
 
 def make_trainer(
@@ -275,24 +300,24 @@ def announce(run: "Run", gan: "GAN", images: "Images", start: int) -> None:
 def conclude(run: "Run", trackers: dict[str, Any]) -> None:
     """Says what a finished run reached, where it lies and how to look at it."""
     result = run.summary
-    lines = [f"{name:12}{value:.2f}" for name, value in result.get("figures", {}).items()]
+    lines = [f"{name:16}{value:.2f}" for name, value in result.get("figures", {}).items()]
     if lines and "best" in result:
         best = result["best"]
         lines[0] += f"   (best {best['figure']:.2f} at {best['images']:,} images)"
-    lines.append(f"{'run':12}{shown(run.path)}")
+    lines.append(f"{'run':16}{shown(run.path)}")
     grids = sorted((run.path / "samples").glob("*.png"))
     if grids:
-        lines.append(f"{'samples':12}{shown(grids[-1])}")
+        lines.append(f"{'samples':16}{shown(grids[-1])}")
     if trackers.get("wandb") is not None:
         experiment = trackers["wandb"].experiment
         if experiment.url:
-            lines.append(f"{'dashboard':12}{experiment.url}")
+            lines.append(f"{'dashboard':16}{experiment.url}")
         else:
             folder = shown(run.path / "wandb")
-            lines.append(f"{'dashboard':12}wandb leet {folder}")
-            lines.append(f"{'sync':12}wandb sync {shown(Path(experiment.dir).parent)}")
+            lines.append(f"{'dashboard':16}wandb leet {folder}")
+            lines.append(f"{'sync':16}wandb sync {shown(Path(experiment.dir).parent)}")
     elif "tensorboard" in trackers:
-        lines.append(f"{'dashboard':12}tensorboard --logdir {shown(run.path / 'tensorboard')}")
+        lines.append(f"{'dashboard':16}tensorboard --logdir {shown(run.path / 'tensorboard')}")
     print("\n".join(lines))
 
 

@@ -1,0 +1,173 @@
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy
+import pytest
+import torch
+from omegaconf import DictConfig, OmegaConf
+from PIL import Image
+
+import touchstone
+from touchstone.cli.sample import between, sample
+from touchstone.data.images import quantize
+from touchstone.errors import UsageError
+
+CONF = Path(__file__).parents[2] / "conf" / "sample.yaml"
+Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+def settings(**changes: Any) -> DictConfig:
+    """What Hydra composes of the front door and a command line's changes."""
+    made = OmegaConf.load(CONF)
+    assert isinstance(made, DictConfig)
+    del made["defaults"], made["hydra"]
+    made.runs_dir = "runs"
+    OmegaConf.set_struct(made, True)
+    for name, value in changes.items():
+        made[name] = str(value) if isinstance(value, Path) else value
+    return made
+
+
+def expected(run: Path, n: int, seed: int = 0) -> numpy.ndarray[Any, Any]:
+    """The samples as uint8 `(n, H, W, C)`, made by the library."""
+    made: numpy.ndarray[Any, Any]
+    made = quantize(touchstone.load(run).sample(n, seed)).permute(0, 2, 3, 1).numpy()
+    return made
+
+
+def test_a_grid_from_the_command_line(cli: Cli, tiny_run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "new" / "grid.png"
+    done = cli("sample", f"run={tiny_run}", "n=5", "seed=3", f"to={path}")
+
+    assert done.stdout == f"{path}\n"
+    with Image.open(path) as picture:
+        # Three columns of 34 pixels and a gap, five times; two rows.
+        assert picture.size == (5 * 104, 5 * 70)
+        small = numpy.asarray(picture)[::5, ::5]
+    tiles = expected(tiny_run, 5, seed=3)[..., 0]
+    for number, tile in enumerate(tiles):
+        top, left = 2 + number // 3 * 34, 2 + number % 3 * 34
+        assert numpy.array_equal(small[top : top + 32, left : left + 32], tile)
+    assert (small[36:68, 70:102] == 255).all()
+
+
+def test_an_array_begins_alike_for_any_number(tiny_run: Path, tmp_path: Path) -> None:
+    arrays = []
+    for n in (300, 7):
+        path = tmp_path / f"{n}.npz"
+        sample(settings(run=tiny_run, n=n, format="npz", to=path))
+        with numpy.load(path) as content:
+            assert content.files == ["samples"]
+            arrays.append(content["samples"])
+    many, few = arrays
+
+    assert (many.shape, many.dtype) == ((300, 32, 32, 1), numpy.uint8)
+    assert numpy.array_equal(many, expected(tiny_run, 300))
+    assert numpy.abs(many[:7].astype(int) - few).max() <= 1  # rounding may differ by batch size
+    assert len(numpy.unique(many.reshape(300, -1), axis=0)) == 300
+
+
+def test_another_seed_gives_other_samples(tiny_run: Path) -> None:
+    first, second = expected(tiny_run, 4, seed=0), expected(tiny_run, 4, seed=1)
+    assert not any(numpy.array_equal(a, b) for a in first for b in second)
+
+
+def test_single_pictures(tiny_run: Path, tmp_path: Path) -> None:
+    sample(settings(run=tiny_run, n=3, seed=2, format="png", to=tmp_path / "new" / "pictures"))
+
+    paths = sorted((tmp_path / "new" / "pictures").iterdir())
+    assert [path.name for path in paths] == ["000000.png", "000001.png", "000002.png"]
+    for path, pixels in zip(paths, expected(tiny_run, 3, seed=2), strict=True):
+        assert numpy.array_equal(numpy.asarray(Image.open(path)), pixels[..., 0])
+
+
+def test_a_walk_passes_through_its_latents(tiny_run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "walk.gif"
+    sample(settings(run=tiny_run, n=3, steps=4, format="gif", to=path))
+
+    with Image.open(path) as walk:
+        assert walk.n_frames == 12  # type: ignore[attr-defined]
+        assert walk.info["loop"] == 0
+        assert walk.size == (256, 256)
+        for number, pixels in enumerate(expected(tiny_run, 3)[..., 0]):
+            walk.seek(4 * number)
+            frame = numpy.asarray(walk.convert("L"))[::8, ::8].astype(int)
+            assert numpy.abs(frame - pixels).max() <= 1
+
+
+def test_between_two_latents_by_hand() -> None:
+    right, up = torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0])
+    walk = between(right, up, torch.tensor([0.0, 1 / 3, 0.5, 1.0]))
+
+    half, root = 0.5, 3**0.5 / 2
+    by_hand = torch.tensor([[1, 0], [root, half], [half**0.5, half**0.5], [0, 1]])
+    assert torch.allclose(walk, by_hand, rtol=0, atol=1e-6)
+
+
+def test_between_latents_of_one_direction() -> None:
+    start = torch.tensor([1.0, 2.0])
+    walk = between(start, 3 * start, torch.tensor([0.0, 0.5, 1.0]))
+
+    assert torch.allclose(walk, torch.tensor([[1.0, 2.0], [2.0, 4.0], [3.0, 6.0]]))
+
+
+def test_where_samples_go_by_default(
+    tiny_run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sample(settings(run=tiny_run.name, runs_dir=tiny_run.parent, n=2, seed=9, format="npz"))
+    path = tiny_run / "samples" / "last_n2_seed9.npz"
+    assert capsys.readouterr().out == f"{path}\n"
+    path.unlink()
+
+    exported = tmp_path / "generator.safetensors"
+    exported.write_bytes((tiny_run / "generator.safetensors").read_bytes())
+    sample(settings(run=exported, n=2, seed=9))
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == [
+        "generator.safetensors",
+        "last_n2_seed9.png",
+    ]
+
+
+def test_an_exported_file_gives_the_same_samples(tiny_run: Path, tmp_path: Path) -> None:
+    path = tmp_path / "samples.npz"
+    sample(settings(run=tiny_run / "generator.safetensors", n=4, format="npz", to=path))
+
+    with numpy.load(path) as content:
+        assert numpy.array_equal(content["samples"], expected(tiny_run, 4))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"n": 0}, "n=0: it has to be a whole number, 1 or more"),
+        ({"n": 2.5}, "n=2.5: it has to be a whole number, 1 or more"),
+        ({"n": "many"}, "n=many: it has to be a whole number, 1 or more"),
+        ({"n": True}, "n=True: it has to be a whole number, 1 or more"),
+        ({"n": None}, "n=None: it has to be a whole number, 1 or more"),
+        ({"n": 1, "format": "gif"}, "n=1: it has to be a whole number, 2 or more"),
+        ({"seed": -1}, "seed=-1: it has to be a whole number, 0 or more"),
+        ({"steps": 0}, "steps=0: it has to be a whole number, 1 or more"),
+        ({"format": "jpg"}, "format=jpg: it has to be grid or png or npz or gif"),
+        ({"checkpoint": "first"}, "checkpoint=first: it has to be last or best"),
+        ({"checkpoint": "best"}, "best.ckpt: there is no such checkpoint"),
+        ({"run": None}, "run=null: name a run's folder, or an exported generator's file"),
+        ({"run": "nowhere"}, "run=nowhere: no run, for it does not exist"),
+        ({"run": 2026}, "run=2026: no run, for it does not exist"),
+        ({"to": "grid.jpg"}, "to=grid.jpg: for format=grid it has to end in .png"),
+        ({"to": "array", "format": "npz"}, "to=array: for format=npz it has to end in .npz"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    changes: dict[str, Any],
+    message: str,
+    tiny_run: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError) as caught:
+        sample(settings(**{"run": tiny_run, **changes}))
+    assert message in str(caught.value)
+    assert list(tmp_path.iterdir()) == []

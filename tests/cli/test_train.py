@@ -1,0 +1,331 @@
+"""The main job from the command line: what it leaves behind, and what a wrong word gets."""
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+ROOT = Path(__file__).parents[2]
+SMALL = ("data=digits", "model.width=4", "batch_size=16")
+
+Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+Train = Callable[..., Path]
+
+
+def test_a_run_is_its_plain_record(environment: dict[str, str], tmp_path: Path) -> None:
+    """python train.py from another folder: what the run's folder holds, and the last words."""
+    words = [*SMALL, "images=160", "every.log=32", "every.evaluation=80", "metrics.generated=64"]
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "train.py"), *words],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    (run,) = (tmp_path / "runs").iterdir()
+    assert run.name.endswith("_dcgan_vanilla_digits_s0")
+
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    curves = [line for line in lines if "loss/generator" in line]
+    assert [line["images"] for line in curves] == [32, 64, 96, 128, 160]
+    for quantity in (
+        "loss/discriminator",
+        "logits/real",
+        "logits/fake",
+        "gradient_norm/generator",
+        "gradient_norm/discriminator",
+        "learning_rate/generator",
+        "learning_rate/discriminator",
+        "speed/images_per_second",
+        "speed/seconds",
+        "memory/peak_gib",
+    ):
+        assert all(isinstance(line[quantity], float) for line in curves), quantity
+    figures = {line["images"]: line["fid64_fashion"] for line in lines if "fid64_fashion" in line}
+    assert list(figures) == [80, 160]
+
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["status"] == "finished"
+    assert summary["images"] == 160
+    assert summary["figures"] == {"fid64_fashion": figures[160]}
+    assert summary["best"] == {
+        "figure": min(figures.values()),
+        "images": min(figures, key=lambda images: figures[images]),
+    }
+    started = json.loads((run / "environment.json").read_text())
+    assert torch.__version__.startswith(started["versions"]["torch"])
+    assert started["command"][1:] == words
+    for name in ("000000080.png", "000000160.png"):
+        with Image.open(run / "samples" / name) as picture:
+            assert picture.width == picture.height >= 400
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"last.ckpt", "best.ckpt"}
+    assert list((run / "wandb").glob("offline-run-*/*.wandb"))
+
+    assert f"fid64_fashion   {figures[160]:.2f}" in done.stdout
+    assert f"run             runs/{run.name}" in done.stdout
+    assert f"wandb leet runs/{run.name}/wandb" in done.stdout
+    assert f"wandb sync runs/{run.name}/wandb/offline-run-" in done.stdout
+    assert "Traceback" not in done.stderr
+    assert "Warning" not in done.stderr
+
+
+def test_the_same_seed_gives_the_same_run(train: Train) -> None:
+    runs = [train(*SMALL, "images=64", f"seed={seed}") for seed in (5, 5, 6)]
+    weights = [
+        torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for run in runs
+    ]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    assert not torch.equal(
+        weights[0]["generator.start.weight"], weights[2]["generator.start.weight"]
+    )
+
+
+def test_the_evaluation_leaves_the_training_as_it_was(train: Train) -> None:
+    often = train(*SMALL, "images=64", "every.evaluation=16", "every.log=16", "every.checkpoint=16")
+    seldom = train(*SMALL, "images=64")
+    one, other = (
+        torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
+        for run in (often, seldom)
+    )
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["model=dcgn"], "Could not find 'model/dcgn'"),
+        (["modle=dcgan"], "Could not override 'modle'"),
+        (["imagse=5"], "Could not override 'imagse'"),
+        (["model=dcgan", "loss=wgan_gp", "model.normalization=batch"], "loss=wgan_gp"),
+        (["penalty=[r1]", "model.normalization=batch"], "penalty=r1"),
+        (["data=digits", "batch_size=2000"], "batch_size=2000"),
+        (["images=-5"], "images=-5: it has to be a whole number, 1 or more"),
+        (["images=many"], "images=many: it has to be a whole number, 1 or more"),
+        (["seed=-1"], "seed=-1: it has to be a whole number, 0 or more"),
+        (["every.log=0"], "every.log=0: it has to be a whole number, 1 or more"),
+        (["gradient_clip=0"], "gradient_clip=0: it has to be null or a number above 0"),
+        (["data.resolution=37"], "data.resolution"),
+        (["data.channels=2"], "data.channels=2: it has to be 1 (grey) or 3 (colour)"),
+        (["model.width=0"], "model.width=0: it has to be a whole number, 1 or more"),
+        (["data=image_folder", "data.path=nowhere", "metrics=none"], "nowhere"),
+        (["data=image_folder", "metrics=none"], "data.path"),
+        (["metrics.generated=10"], "metrics.generated=10"),
+        (["metrics.extractor=inseption"], "inseption"),
+        (["metrics.weights=nowhere.pth", "metrics.extractor=inception"], "nowhere.pth"),
+        (["trainer.precision=12"], "trainer.precision=12"),
+        (["trainer.accelerator=tpux"], "trainer.accelerator=tpux"),
+        (["model.normalization=bach"], "model.normalization=bach"),
+        (["loss.penalties.x=3"], "x"),
+        (["experiments=nothing"], "experiments/nothing"),
+    ],
+)
+def test_a_wrong_word_gets_one_message(
+    cli: Cli, tmp_path: Path, words: list[str], message: str
+) -> None:
+    done = cli("train", "logger=none", *words, status=1)
+    assert message in done.stderr, done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "runs").exists()
+
+
+def test_debug_shows_the_traceback(cli: Cli) -> None:
+    done = cli("train", "images=-5", "debug=true", status=1)
+    assert "Traceback" in done.stderr
+    assert "images=-5" in done.stderr
+
+
+def test_runs_that_cannot_be_written(cli: Cli, tmp_path: Path) -> None:
+    (tmp_path / "runs").write_text("a file where the folder should be")
+    done = cli("train", *SMALL, "images=16", "metrics=none", "logger=none", status=1)
+    assert "runs_dir=runs: cannot write a run there" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_full_disk_loses_nothing(
+    train: Train, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """A limit on the size of files stands in for the disk: the checkpoint cannot be written."""
+    import resource
+
+    run = train(*SMALL, "images=32")
+    checkpoint = run / "checkpoints" / "last.ckpt"
+    before = checkpoint.read_bytes()
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    try:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (len(before) // 2, limits[1]))
+        train(f"resume={run}", "images=64", status=1)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    said = capfd.readouterr().err
+    assert "last.ckpt" in said
+    assert "File too large" in said
+    assert "Traceback" not in said
+    assert checkpoint.read_bytes() == before
+    assert [path.name for path in checkpoint.parent.iterdir()] == ["last.ckpt"]
+    train(f"resume={run}", "images=64")
+
+
+def test_a_run_that_diverges_stops_and_keeps_the_last_good_checkpoint(
+    train: Train, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = ["images=3200", "every.checkpoint=32", "every.log=48", "loss=wasserstein"]
+    # Without its constraint, at such a rate, the critic grows beyond all bounds.
+    rates = ["optimizer.discriminator.lr=1e30", "loss.constraint=null", "loss.critic_steps=1"]
+    run = train(*SMALL, *words, *rates, status=1)
+    said = capfd.readouterr().err
+    assert "the run diverged in iteration" in said
+    assert "is not finite" in said
+    assert "Traceback" not in said
+    assert json.loads((run / "summary.json").read_text())["status"] == "diverged"
+    last = run / "checkpoints" / "last.ckpt"
+    if last.exists():
+        assert str(last.relative_to(Path.cwd())) in said
+        weights = torch.load(last, weights_only=True)["state_dict"]
+        assert all(bool(value.isfinite().all()) for value in weights.values())
+    else:
+        assert "No checkpoint had been written yet" in said
+
+
+PART = """
+import torch
+from torch import nn
+
+from touchstone.data.images import Images
+
+
+class Squares:
+    relativistic = False
+
+    def discriminator(self, real_logits, fake_logits):
+        return (real_logits - 2).square().mean() + (fake_logits + 2).square().mean()
+
+    def generator(self, fake_logits, real_logits=None):
+        return (fake_logits - 2).square().mean()
+
+
+class Generator(nn.Module):
+    def __init__(self, latent_size):
+        super().__init__()
+        self.latent_size = latent_size
+        self.layer = nn.Linear(latent_size, 64)
+
+    def forward(self, latents, labels=None):
+        return self.layer(latents).tanh().view(-1, 1, 8, 8)
+
+
+class Discriminator(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(64, 1)
+
+    def forward(self, samples, labels=None):
+        return self.layer(samples.flatten(1)).squeeze(1)
+
+
+def load(split):
+    pixels = torch.arange(64, dtype=torch.uint8).view(1, 1, 8, 8)
+    return Images(pixels.repeat(32, 1, 1, 1), None, ())
+
+
+class Brightness:
+    name = "brightness"
+    generated = 64
+
+    def prepare(self, reference, device):
+        self.reference = reference.pixels.float().mean()
+        self.reset()
+
+    def update(self, images):
+        self.means.append(images.float().mean())
+
+    def compute(self):
+        return float((sum(self.means) / len(self.means) - self.reference).abs())
+
+    def reset(self):
+        self.means = []
+"""
+
+SETTINGS = {
+    "loss/squares": """
+name: squares
+critic_steps: 1
+normalizations: [none]
+adversarial: {_target_: parts.Squares}
+penalties: {}
+constraint: null
+""",
+    "model/flat": """
+name: flat
+latent_size: 4
+width: 1
+normalization: none
+generator: {_target_: parts.Generator, latent_size: 4}
+discriminator: {_target_: parts.Discriminator}
+""",
+    "data/squares": """
+name: squares
+resolution: 8
+channels: 1
+load: {_target_: parts.load, _partial_: true}
+""",
+    "metrics/brightness": """
+figures:
+  brightness: {_target_: parts.Brightness}
+""",
+}
+
+
+def test_parts_from_outside_the_package(cli: Cli, tmp_path: Path) -> None:
+    """A loss, a network, a data set and a metric, each a class and a YAML, none known to us."""
+    (tmp_path / "parts.py").write_text(PART)
+    for name, text in SETTINGS.items():
+        path = tmp_path / "mine" / f"{name}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    words = ["loss=squares", "model=flat", "data=squares", "metrics=brightness", "logger=none"]
+    cli(
+        "train",
+        "--config-dir",
+        "mine",
+        *words,
+        "batch_size=8",
+        "images=64",
+        PYTHONPATH=str(tmp_path),
+    )
+    (run,) = (tmp_path / "runs").iterdir()
+    assert run.name.endswith("_flat_squares_squares_s0")
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["figures"]["brightness"] > 0
+    cli("sample", f"run={run}", "n=4", PYTHONPATH=str(tmp_path))
+
+
+def test_several_loggers_at_once(train: Train) -> None:
+    run = train(*SMALL, "images=32", "every.log=16", "logger=[csv,tensorboard]")
+    assert (run / "csv" / "metrics.csv").read_text().startswith("gradient_norm/discriminator")
+    assert list((run / "tensorboard").glob("events.out.tfevents.*"))
+
+
+@pytest.mark.parametrize("word", ["--help", "model=nonsense"])
+def test_nothing_heavy_is_imported_before_it_is_needed(word: str) -> None:
+    """Help and composition errors come before torch, Lightning and the trackers."""
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "train.py", word],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    imported = {line.split("|")[-1].strip() for line in done.stderr.splitlines() if "|" in line}
+    assert "hydra" in imported
+    heavy = {"torch", "numpy", "pytorch_lightning", "wandb", "torchmetrics", "torchvision"}
+    assert not heavy & imported
