@@ -1,6 +1,6 @@
 """Writes what each recipe composes to beside it, as `experiments/NAME.composed.yml`.
 
-Run it after a change to a recipe or to a default that is meant: the recipes' figures then have to be
+Run it after a change that is meant, of a recipe or a default: the recipes' figures then have to be
 reached again.
 """
 
@@ -22,7 +22,7 @@ def composition(recipe: str) -> str:
         settings = compose("train", overrides=[f"experiments={recipe}"])
     with open_dict(settings):
         for key in ELSEWHERE:
-            settings.pop(key)
+            del settings[key]
     return OmegaConf.to_yaml(settings)
 
 

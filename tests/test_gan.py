@@ -80,6 +80,10 @@ class Rows:
         return len(self.batches)
 
 
+def weight(network: nn.Module) -> Tensor:
+    return network.get_parameter("weight").data
+
+
 def play(gan: GAN, samples: Tensor, iterations: int = 1, **options: Any) -> Trainer:
     trainer = Trainer(
         max_epochs=1,
@@ -107,11 +111,11 @@ def test_one_iteration_by_hand() -> None:
     fake = z * torch.tensor([1.0, 2.0])
     discriminator = torch.tensor([0.5, -0.5]) - 0.1 * (fake.mean(0) - real.mean(0))
     generator = torch.tensor([1.0, 2.0]) + 0.1 * (discriminator * z).mean(0)
-    torch.testing.assert_close(gan.discriminator.weight.data, discriminator)
-    torch.testing.assert_close(gan.generator.weight.data, generator)
+    torch.testing.assert_close(weight(gan.discriminator), discriminator)
+    torch.testing.assert_close(weight(gan.generator), generator)
     assert gan.images == 2
     # At the start the average takes the network as it is.
-    torch.testing.assert_close(gan.average.network.weight.data, generator)
+    torch.testing.assert_close(weight(gan.average.network), generator)
 
 
 def test_an_iteration_has_critic_steps_and_one_generator_step() -> None:
@@ -135,22 +139,24 @@ def test_an_iteration_has_critic_steps_and_one_generator_step() -> None:
 def test_the_other_networks_gradients_are_not_computed() -> None:
     gan = game()
     seen: list[bool] = []
-    gan.on_before_optimizer_step = lambda optimizer: seen.append(  # type: ignore[method-assign]
-        gan.generator.weight.grad is None
-    )
+
+    def look(optimizer: Any) -> None:
+        seen.append(gan.generator.get_parameter("weight").grad is None)
+
+    gan.on_before_optimizer_step = look  # type: ignore[method-assign]
     play(gan, torch.randn(4, 2))
     assert seen == [True, False]  # the discriminator's step leaves the generator alone
-    before = gan.discriminator.weight.grad
+    before = gan.discriminator.get_parameter("weight").grad
     assert before is not None
     gan.update_generator(torch.randn(4, 2), gan.generator(torch.randn(4, 2)), None, None)  # type: ignore[arg-type]
-    assert gan.discriminator.weight.grad is before
-    assert gan.discriminator.weight.requires_grad
+    assert gan.discriminator.get_parameter("weight").grad is before
+    assert gan.discriminator.get_parameter("weight").requires_grad
 
 
 def test_the_constraint_holds_after_each_step() -> None:
     gan = game(constraint=WeightClipping(0.01))
     play(gan, 50 * torch.ones(4, 2))
-    torch.testing.assert_close(gan.discriminator.weight.abs().data, torch.tensor([0.01, 0.01]))
+    torch.testing.assert_close(weight(gan.discriminator).abs(), torch.tensor([0.01, 0.01]))
 
 
 def test_the_schedule_sets_both_rates_by_the_images_before_the_iteration() -> None:
@@ -163,7 +169,7 @@ def test_the_schedule_sets_both_rates_by_the_images_before_the_iteration() -> No
 def test_gradients_are_clipped_to_their_norm() -> None:
     gan = game(gradient_clip=0.01)
     play(gan, 5 * torch.ones(4, 2))
-    moved = gan.discriminator.weight.data - torch.tensor([0.5, -0.5])
+    moved = weight(gan.discriminator) - torch.tensor([0.5, -0.5])
     assert float(moved.norm()) == pytest.approx(0.1 * 0.01, rel=1e-3)
 
 
@@ -171,7 +177,7 @@ def test_a_lazy_penalty_is_applied_every_so_many_updates() -> None:
     penalty = R1(weight=1.0, every=3)
     applied: list[int] = []
     penalty.register_forward_hook(lambda *_: applied.append(gan.images // 4))
-    gan = game(penalties={"r1": penalty}, critic_steps=2)
+    gan: GAN = game(penalties={"r1": penalty}, critic_steps=2)
     play(gan, torch.randn(8, 2), iterations=4)
     assert applied == [0, 3, 6]
 

@@ -105,6 +105,7 @@ class Job:
         while self.process.poll() is None:
             if condition():
                 return True
+            time.sleep(0.001)
         return False
 
     def end(self, number: int) -> tuple[int, str]:
