@@ -102,7 +102,7 @@ def test_saved_and_loaded(tmp_path: Path) -> None:
         "width": 4,
     }
     network = Generator(latent_size=10, resolution=28, channels=3, width=4).to(
-        memory_format=torch.channels_last  # type: ignore[call-overload]
+        memory_format=torch.channels_last
     )
     path = tmp_path / "generator.safetensors"
     save(network, configuration, path)

@@ -61,11 +61,12 @@ def test_the_page_of_training_names_every_part(cli: Cli) -> None:
 
 
 def test_one_message_and_no_traceback(cli: Cli, tmp_path: Path) -> None:
-    done = cli("sample", "run=nowhere", status=1)
-    assert done.stderr.startswith("touchstone: run=nowhere: no run, for it does not exist")
-    assert len(done.stderr.splitlines()) == 1
+    message = "run=null: name a run's folder, or an exported generator's file"
+    assert cli("sample", status=1).stderr == f"touchstone: {message}\n"
 
-    assert "Traceback" in cli("sample", "run=nowhere", "debug=true", status=1).stderr
+    debugged = cli("sample", "debug=true", status=1).stderr
+    assert debugged.count("Traceback") == 1
+    assert f"touchstone.errors.UsageError: {message}\n" in debugged
     assert list(tmp_path.iterdir()) == []
 
 

@@ -250,6 +250,22 @@ def test_what_cannot_go_on_is_refused(
     assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
 
 
+@pytest.mark.parametrize(
+    "target", ["os.system", "builtins.eval", "torch.load", "touchstone.tracking.run.subprocess.run"]
+)
+def test_a_configuration_from_a_file_calls_parts_alone(
+    train: Callable[..., Path], capfd: pytest.CaptureFixture[str], target: str
+) -> None:
+    run = train("data=digits", "model.width=4", "batch_size=16", "images=32")
+    config = (run / "config.yaml").read_text()
+    (run / "config.yaml").write_text(
+        config.replace("_target_: touchstone.losses.Vanilla", f"_target_: {target}")
+    )
+    capfd.readouterr()
+    train(f"rerun={run}", status=1)
+    assert f"_target_={target}: refused" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize("damage", ["truncated", "text", "code"])
 def test_a_bad_checkpoint_is_refused(
     train: Callable[..., Path], capfd: pytest.CaptureFixture[str], damage: str

@@ -127,7 +127,8 @@ def test_damaged_files_are_refused(path: Path) -> None:
 
 def test_what_is_no_checkpoint_of_ours_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "other.ckpt"
-    for content in ({"state_dict": {}}, [1, 2], torch.zeros(2)):
+    contents: list[Any] = [{"state_dict": {}}, [1, 2], torch.zeros(2)]
+    for content in contents:
         torch.save(content, path)
         with pytest.raises(UsageError, match=r"other\.ckpt: not a checkpoint of touchstone"):
             read(path)

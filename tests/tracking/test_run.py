@@ -3,13 +3,17 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from touchstone.errors import UsageError
 from touchstone.tracking.run import Run, environment, git_state
 
-NETWORKS = {"generator": {"_target_": "a.G"}, "discriminator": {"_target_": "a.D", "width": 2}}
+NETWORKS: dict[str, dict[str, Any]] = {
+    "generator": {"_target_": "a.G"},
+    "discriminator": {"_target_": "a.D", "width": 2},
+}
 
 
 @pytest.fixture
@@ -46,6 +50,7 @@ def test_what_a_run_was_started_with(run: Run) -> None:
 CREATE = """
 import sys
 from pathlib import Path
+from typing import Any
 from touchstone.tracking.run import Run
 sys.stdin.readline()
 for number in range(5):
