@@ -17,9 +17,12 @@ def test_a_notebook_runs_from_top_to_bottom(
         monkeypatch.setenv(name, value)
     # The kernel's `touchstone` is the one of the Python that runs the tests.
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    notebook = nbformat.read(path, as_version=4)
+    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
     NotebookClient(
-        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(tmp_path)}}
+        notebook,
+        timeout=300,
+        kernel_name="python3",
+        resources={"metadata": {"path": str(tmp_path)}},
     ).execute()
 
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]

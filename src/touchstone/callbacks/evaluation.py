@@ -10,7 +10,7 @@ from torch import Tensor
 from touchstone.data.images import Images, quantize
 from touchstone.draws import derive
 from touchstone.gan import GAN, Batch
-from touchstone.sampling import samples
+from touchstone.sampling import CHUNK, samples
 
 
 class Metric(Protocol):
@@ -81,9 +81,11 @@ class Evaluation(Callback):
         )
         for metric in self.metrics:
             metric.reset()
-        for images in map(quantize, made):
+        for batch, images in enumerate(map(quantize, made)):
+            first = (batch * module.share.processes + module.share.rank) * CHUNK
             for metric in self.metrics:
-                metric.update(images)
+                if metric.generated > first:
+                    metric.update(images[: metric.generated - first])
         self.latest = {metric.name: metric.compute() for metric in self.metrics}
         self.at = module.images
         for logger in trainer.loggers:

@@ -1,0 +1,229 @@
+"""What happens around training, each callback in a real trainer with a game of two weights."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pytorch_lightning import Callback, LightningDataModule, Trainer
+from torch import Tensor, nn
+
+from touchstone.callbacks import Checkpointing, Curves, Divergence, Evaluation, Progress, Samples
+from touchstone.data.images import Images
+from touchstone.errors import DivergedError
+from touchstone.gan import GAN
+from touchstone.losses import Wasserstein
+from touchstone.tracking.checkpoints import Checkpoints, read
+from touchstone.tracking.loggers import Record
+from touchstone.tracking.run import Run
+
+BATCH = 4
+
+
+class Pixel(nn.Module):
+    """Makes images of one pixel, `tanh(w z)`."""
+
+    latent_size = 1
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(0.5))
+
+    def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        return (self.weight * latents).tanh().view(-1, 1, 1, 1)
+
+
+class Judge(nn.Module):
+    """Gives the logit `w x`."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.tensor(2.0))
+
+    def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
+        return self.weight * samples.flatten()
+
+
+class Spoilt(Wasserstein):
+    """A loss that is not a number from the `at`-th call of the generator's on."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.calls = at, 0
+
+    def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
+        self.calls += 1
+        loss = super().generator(fake_logits)
+        return loss * float("nan") if self.calls >= self.at else loss
+
+
+class Rows:
+    """A loader: any iterable with a length."""
+
+    def __init__(self, batch: tuple[Tensor, None], iterations: int) -> None:
+        self.batches = [batch] * iterations
+
+    def __iter__(self) -> Iterator[tuple[Tensor, None]]:
+        return iter(self.batches)
+
+    def __len__(self) -> int:
+        return len(self.batches)
+
+
+class Data(LightningDataModule):
+    """The same four pixels at each iteration."""
+
+    def __init__(self, iterations: int) -> None:
+        super().__init__()
+        self.iterations = iterations
+        self.images = Images(torch.arange(BATCH).byte().view(BATCH, 1, 1, 1), None, ())
+
+    def train_dataloader(self) -> Rows:
+        return Rows((self.images.batch(torch.arange(BATCH))[0], None), self.iterations)
+
+
+class Scripted:
+    """A metric whose figures are given."""
+
+    name = "scripted"
+
+    def __init__(self, figures: list[float], generated: int = 7) -> None:
+        self.generated = generated
+        self._figures: Iterator[float] = iter(figures)
+        self.seen: list[Tensor] = []
+
+    def prepare(self, reference: Images, device: torch.device) -> None:
+        self.reference = reference
+
+    def update(self, images: Tensor) -> None:
+        self.seen.append(images)
+
+    def compute(self) -> float:
+        return next(self._figures)
+
+    def reset(self) -> None:
+        self.seen = []
+
+
+@pytest.fixture
+def play(tmp_path: Path) -> Callable[..., tuple[Run, GAN]]:
+    """Plays some iterations with callbacks, and a run's own record as the logger."""
+
+    def run(iterations: int, *callbacks: Callback, loss: Any = None) -> tuple[Run, GAN]:
+        rates: dict[str, Any] = dict.fromkeys(
+            ("generator", "discriminator"), lambda given: torch.optim.SGD(given, lr=0.01)
+        )
+        gan = GAN(
+            Pixel(), Judge(), loss or Wasserstein(), optimizers=rates, budget=iterations * BATCH
+        )
+        made = Run.create(tmp_path, "played", "", {})
+        trainer = Trainer(
+            max_epochs=1,
+            accelerator="cpu",
+            logger=[Record(made)],
+            callbacks=list(callbacks),
+            plugins=[Checkpoints()],
+            default_root_dir=made.path,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+            log_every_n_steps=1,
+        )
+        trainer.fit(gan, datamodule=Data(iterations))
+        return made, gan
+
+    return run
+
+
+def test_divergence_names_the_iteration_and_the_quantity(play: Callable[..., Any]) -> None:
+    with pytest.raises(DivergedError, match=r"iteration 3 \(12 images\): loss/generator is not"):
+        play(10, Divergence(every=20), loss=Spoilt(at=3))
+
+
+def test_divergence_is_seen_at_the_next_look_whenever_it_began(play: Callable[..., Any]) -> None:
+    with pytest.raises(DivergedError, match=r"iteration 8 \(32 images\): loss/generator is not"):
+        play(10, Divergence(every=12), loss=Spoilt(at=8))
+
+
+def test_what_has_diverged_is_not_saved(play: Callable[..., Any], tmp_path: Path) -> None:
+    with pytest.raises(DivergedError):
+        play(10, Divergence(every=1000), Checkpointing(every=8), loss=Spoilt(at=6))
+    (last,) = tmp_path.glob("*/checkpoints/*")
+    assert last.name == "last.ckpt"
+    assert read(last)["images"] == 16
+
+
+def test_a_weight_that_is_not_finite_is_named(play: Callable[..., Any]) -> None:
+    class Spoil(Callback):
+        def on_train_batch_start(self, trainer: Any, module: Any, *_: Any) -> None:
+            if module.images == 8:
+                # A weight that no loss shows: the network stops using it.
+                module.discriminator.spare = nn.Parameter(torch.tensor(float("inf")))
+
+    with pytest.raises(DivergedError, match="the discriminator's spare is not finite"):
+        play(5, Spoil(), Divergence(every=4))
+
+
+def test_the_best_checkpoint_is_that_of_the_lowest_figure(play: Callable[..., Any]) -> None:
+    metric = Scripted([3.0, 1.0, 2.0])
+    checkpointing = Checkpointing(every=1000)
+    run, _ = play(6, Evaluation({"scripted": metric}, every=8), checkpointing)
+    assert checkpointing.best == (1.0, 16)
+    assert read(run.checkpoint("best"))["images"] == 16
+    assert read(run.checkpoint("last"))["images"] == 24
+    figures = [line for line in run.metrics() if "scripted" in line]
+    assert figures == [
+        {"images": 8, "scripted": 3.0},
+        {"images": 16, "scripted": 1.0},
+        {"images": 24, "scripted": 2.0},
+    ]
+
+
+def test_a_metric_gets_as_many_uint8_images_as_it_asks_for(play: Callable[..., Any]) -> None:
+    few, many = Scripted([0.0], generated=3), Scripted([0.0], generated=600)
+    many.name = "many"
+    _, gan = play(1, Evaluation({"few": few, "many": many}, every=4))
+    assert [sum(map(len, metric.seen)) for metric in (few, many)] == [3, 600]
+    assert {images.dtype for images in (*few.seen, *many.seen)} == {torch.uint8}
+    assert torch.equal(few.seen[0], many.seen[0][:3])
+    assert few.reference.pixels.flatten().tolist() == [0, 1, 2, 3]
+    assert gan.generator.training
+
+
+def test_curves_show_the_gradients_and_rates_of_the_iteration(play: Callable[..., Any]) -> None:
+    seen: list[dict[str, Tensor]] = []
+
+    class Look(Callback):
+        def on_before_optimizer_step(self, trainer: Any, module: Any, optimizer: Any) -> None:
+            (weight,) = optimizer.param_groups[0]["params"]
+            seen.append({"gradient": weight.grad.abs().clone()})
+
+    curves = Curves(every=8)
+    run, _ = play(4, curves, Look())
+    lines = list(run.metrics())
+    assert [line["images"] for line in lines] == [8, 16]
+    # Four iterations of two steps each, the discriminator's first.
+    for line, steps in zip(lines, (seen[2:4], seen[6:8]), strict=True):
+        assert line["gradient_norm/discriminator"] == pytest.approx(float(steps[0]["gradient"]))
+        assert line["gradient_norm/generator"] == pytest.approx(float(steps[1]["gradient"]))
+        assert line["learning_rate/generator"] == 0.01
+        assert line["speed/images_per_second"] > 0
+    assert curves.state_dict()["seconds"] >= lines[-1]["speed/seconds"] > 0
+    # Real pixels 0 to 3 of 255 are close to -1, and the judge's weight is close to 2.
+    assert lines[0]["logits/real"] == pytest.approx(-2, abs=0.1)
+
+
+def test_samples_are_drawn_from_the_same_latents(play: Callable[..., Any]) -> None:
+    run, _ = play(3, Samples(every=4, columns=3))
+    names = sorted(path.name for path in (run.path / "samples").iterdir())
+    assert names == ["000000004.png", "000000008.png", "000000012.png"]
+
+
+def test_progress_ends_at_the_budget(
+    play: Callable[..., Any], capfd: pytest.CaptureFixture[str]
+) -> None:
+    play(4, Evaluation({"scripted": Scripted([2.5])}, every=16), Progress(every=8))
+    said = capfd.readouterr().err
+    assert "100%" in said
+    assert "16.0/16.0" in said
+    assert "scripted=2.50" in said
