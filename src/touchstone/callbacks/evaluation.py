@@ -81,8 +81,8 @@ class Evaluation(Callback):
         )
         for metric in self.metrics:
             metric.reset()
-        for batch, images in enumerate(map(quantize, made)):
-            first = (batch * module.share.processes + module.share.rank) * CHUNK
+        for number, images in enumerate(map(quantize, made)):
+            first = (number * module.share.processes + module.share.rank) * CHUNK
             for metric in self.metrics:
                 if metric.generated > first:
                     metric.update(images[: metric.generated - first])

@@ -41,10 +41,12 @@ def train(composed: DictConfig) -> None:
 
     from hydra.utils import instantiate
 
+    from touchstone.cli import report
     from touchstone.data.module import Data
     from touchstone.errors import DivergedError, InterruptionError, UsageError
     from touchstone.tracking.loggers import Record
     from touchstone.tracking.run import Run
+    from touchstone.trained import save
 
     start = images_at(run, settings.images) if run else 0
     try_trainer(settings)
@@ -66,7 +68,7 @@ def train(composed: DictConfig) -> None:
     else:
         run.configure(text)
     os.environ[RUN_VARIABLE] = str(run.path.resolve())
-    announce(run, gan, images, start)
+    report.announce(run, gan, images, start)
 
     trackers = {name: make(run) for name, make in instantiate(settings.logger).items()}
     loggers = [Record(run), *(logger for logger in trackers.values() if logger is not None)]
@@ -80,30 +82,26 @@ def train(composed: DictConfig) -> None:
         status = "finished"
     except DivergedError as error:
         status = "diverged"
-        raise DivergedError(f"{error}. {last_good(run)}") from error
+        raise DivergedError(f"{error}. {report.last_good(run)}") from error
     except OSError as error:
-        place = shown(Path(error.filename or run.path))
-        raise UsageError(f"{place}: {error.strerror or error}. {last_good(run)}") from error
+        place = report.shown(Path(error.filename or run.path))
+        raise UsageError(f"{place}: {error.strerror or error}. {report.last_good(run)}") from error
     except InterruptionError:
         status = "interrupted"
         if trainer.is_global_zero:
-            print(
-                f"interrupted at {gan.images:,} images; to go on:\n"
-                f"    python train.py resume={shown(run.path)}",
-                file=sys.stderr,
-            )
+            report.say_interrupted(run, gan.images)
         raise
     finally:
         if trainer.is_global_zero:
             with suppress(OSError):  # a full disk, which is what the message should be about
-                run.summarize(summary(gan, callbacks, trainer, status))
+                run.summarize(report.summary(gan, callbacks, status))
         for logger in loggers:
             logger.finalize("success" if status == "finished" else status)
         finish_wandb(status)
         os.environ.pop(RUN_VARIABLE, None)
     if trainer.is_global_zero:
-        export(gan, run)
-        conclude(run, trackers)
+        save(gan.average.network, run.networks["generator"], run.generator)
+        report.conclude(run, trackers)
 
 
 def chosen(composed: DictConfig) -> tuple[DictConfig, "Run | None"]:
@@ -145,7 +143,7 @@ def images_at(run: "Run", budget: int) -> int:
     images: int = read(run.checkpoint())["images"]
     if images >= budget:
         raise UsageError(
-            f"resume={shown(run.path)}: the run has spent its budget of images={budget}; "
+            f"resume={run.path}: the run has spent its budget of images={budget}; "
             f"to go on, give it more: images={2 * budget}"
         )
     return images
@@ -227,110 +225,10 @@ def make_trainer(
     return trainer
 
 
-def summary(
-    gan: "GAN", callbacks: dict[str, "Callback"], trainer: "Trainer", status: str
-) -> dict[str, Any]:
-    """How a run ended."""
-    from touchstone.callbacks import Checkpointing, Curves, Evaluation
-    from touchstone.callbacks.curves import peak_memory
-
-    result: dict[str, Any] = {
-        "status": status,
-        "images": gan.images,
-        "device": device_name(gan),
-        "parameters": {
-            name: sum(parameter.numel() for parameter in network.parameters())
-            for name, network in (
-                ("generator", gan.generator),
-                ("discriminator", gan.discriminator),
-            )
-        },
-        "peak_memory_gib": peak_memory(gan.device) / 2**30,
-    }
-    for callback in callbacks.values():
-        match callback:
-            case Evaluation():
-                result["figures"] = callback.latest
-            case Curves():
-                result["seconds"] = callback.seconds
-                result["images_per_second"] = gan.images / max(callback.seconds, 1e-9)
-            case Checkpointing() if callback.best is not None:
-                figure, images = callback.best
-                result["best"] = {"figure": figure, "images": images}
-    return result
-
-
-def device_name(gan: "GAN") -> str:
-    """What the networks lie on, as its maker calls it."""
-    import platform
-
-    import torch
-
-    if gan.device.type == "cuda":
-        return torch.cuda.get_device_name(gan.device)
-    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
-
-
-def export(gan: "GAN", run: "Run") -> None:
-    """Writes the averaged generator with its configuration."""
-    from touchstone.trained import save
-
-    save(gan.average.network, run.networks["generator"], run.generator)
-
-
-def last_good(run: "Run") -> str:
-    """Where the checkpoint before a divergence lies."""
-    if not run.checkpoint().exists():
-        return "No checkpoint had been written yet"
-    return f"The last good checkpoint is {shown(run.checkpoint())}"
-
-
-def announce(run: "Run", gan: "GAN", images: "Images", start: int) -> None:
-    """Says what begins, on standard error."""
-    if os.environ.get("LOCAL_RANK", "0") != "0":
-        return
-    begun = f"going on at {start:,} of" if start else "training for"
-    print(
-        f"{shown(run.path)}: {begun} {gan.budget:,} images, from {len(images):,} of "
-        f"{'x'.join(str(size) for size in images.pixels.shape[1:])}",
-        file=sys.stderr,
-    )
-
-
-def conclude(run: "Run", trackers: dict[str, Any]) -> None:
-    """Says what a finished run reached, where it lies and how to look at it."""
-    result = run.summary
-    lines = [f"{name:16}{value:.2f}" for name, value in result.get("figures", {}).items()]
-    if lines and "best" in result:
-        best = result["best"]
-        lines[0] += f"   (best {best['figure']:.2f} at {best['images']:,} images)"
-    lines.append(f"{'run':16}{shown(run.path)}")
-    grids = sorted((run.path / "samples").glob("*.png"))
-    if grids:
-        lines.append(f"{'samples':16}{shown(grids[-1])}")
-    if trackers.get("wandb") is not None:
-        experiment = trackers["wandb"].experiment
-        if experiment.url:
-            lines.append(f"{'dashboard':16}{experiment.url}")
-        else:
-            folder = shown(run.path / "wandb")
-            lines.append(f"{'dashboard':16}wandb leet {folder}")
-            lines.append(f"{'sync':16}wandb sync {shown(Path(experiment.dir).parent)}")
-    elif "tensorboard" in trackers:
-        lines.append(f"{'dashboard':16}tensorboard --logdir {shown(run.path / 'tensorboard')}")
-    print("\n".join(lines))
-
-
 def finish_wandb(status: str) -> None:
     """Ends W&B's run, or the next run of a sweep would be written into it."""
     if "wandb" in sys.modules:
         sys.modules["wandb"].finish(exit_code=0 if status == "finished" else 1)
-
-
-def shown(path: Path) -> Path:
-    """A path as short as it can be written here."""
-    path = path.resolve()
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def quieten() -> None:

@@ -1,0 +1,112 @@
+"""What a training run says of itself: how it begins, how it ended, and how to look at it."""
+
+import os
+import platform
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from touchstone.callbacks import Checkpointing, Curves, Evaluation
+from touchstone.callbacks.curves import peak_memory
+from touchstone.tracking.run import Run
+
+if TYPE_CHECKING:
+    from pytorch_lightning import Callback
+
+    from touchstone.data.images import Images
+    from touchstone.gan import GAN
+
+
+def announce(run: Run, gan: "GAN", images: "Images", start: int) -> None:
+    """Says what begins, on standard error."""
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        return
+    begun = f"going on at {start:,} of" if start else "training for"
+    print(
+        f"{shown(run.path)}: {begun} {gan.budget:,} images, from {len(images):,} of "
+        f"{'x'.join(str(size) for size in images.pixels.shape[1:])}",
+        file=sys.stderr,
+    )
+
+
+def summary(gan: "GAN", callbacks: dict[str, "Callback"], status: str) -> dict[str, Any]:
+    """How a run ended."""
+    result: dict[str, Any] = {
+        "status": status,
+        "images": gan.images,
+        "device": device_name(gan),
+        "parameters": {
+            name: sum(parameter.numel() for parameter in network.parameters())
+            for name, network in (
+                ("generator", gan.generator),
+                ("discriminator", gan.discriminator),
+            )
+        },
+        "peak_memory_gib": peak_memory(gan.device) / 2**30,
+    }
+    for callback in callbacks.values():
+        match callback:
+            case Evaluation():
+                result["figures"] = callback.latest
+            case Curves():
+                result["seconds"] = callback.seconds
+                result["images_per_second"] = gan.images / max(callback.seconds, 1e-9)
+            case Checkpointing() if callback.best is not None:
+                figure, images = callback.best
+                result["best"] = {"figure": figure, "images": images}
+    return result
+
+
+def device_name(gan: "GAN") -> str:
+    """What the networks lie on, as its maker calls it."""
+    if gan.device.type == "cuda":
+        return torch.cuda.get_device_name(gan.device)
+    return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
+
+
+def last_good(run: Run) -> str:
+    """Where the checkpoint before a divergence lies."""
+    if not run.checkpoint().exists():
+        return "No checkpoint had been written yet"
+    return f"The last good checkpoint is {shown(run.checkpoint())}"
+
+
+def conclude(run: Run, trackers: dict[str, Any]) -> None:
+    """Says what a finished run reached, where it lies and how to look at it."""
+    result = run.summary
+    lines = [f"{name:16}{value:.2f}" for name, value in result.get("figures", {}).items()]
+    if lines and "best" in result:
+        best = result["best"]
+        lines[0] += f"   (best {best['figure']:.2f} at {best['images']:,} images)"
+    lines.append(f"{'run':16}{shown(run.path)}")
+    grids = sorted((run.path / "samples").glob("*.png"))
+    if grids:
+        lines.append(f"{'samples':16}{shown(grids[-1])}")
+    if trackers.get("wandb") is not None:
+        experiment = trackers["wandb"].experiment
+        if experiment.url:
+            lines.append(f"{'dashboard':16}{experiment.url}")
+        else:
+            folder = shown(run.path / "wandb")
+            lines.append(f"{'dashboard':16}wandb leet {folder}")
+            lines.append(f"{'sync':16}wandb sync {shown(Path(experiment.dir).parent)}")
+    elif "tensorboard" in trackers:
+        lines.append(f"{'dashboard':16}tensorboard --logdir {shown(run.path / 'tensorboard')}")
+    print("\n".join(lines))
+
+
+def shown(path: Path) -> Path:
+    """A path as short as it can be written here."""
+    path = path.resolve()
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def say_interrupted(run: Run, images: int) -> None:
+    """Says where a run was left, and how to go on, on standard error."""
+    print(
+        f"interrupted at {images:,} images; to go on:\n"
+        f"    python train.py resume={shown(run.path)}",
+        file=sys.stderr,
+    )
