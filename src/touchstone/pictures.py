@@ -21,7 +21,7 @@ def grid(pixels: Tensor, columns: int, *, gap: int = 2, least: int = 560) -> Ima
         pixels: the images; the last row is filled up with white.
         columns: images a row.
         gap: white space between images, in pixels of the images.
-        least: the width, in pixels of the picture, below which images are enlarged.
+        least: the width, in pixels of the picture, that images are enlarged to come close to.
     """
     number, channels, height, width = pixels.shape
     rows = -(-number // columns)

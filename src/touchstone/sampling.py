@@ -1,4 +1,4 @@
-"""Samples of a generator, the same for the same seed, however many are asked for."""
+"""Samples of a generator: from the same latents for the same seed, however many are asked for."""
 
 from collections.abc import Iterator
 

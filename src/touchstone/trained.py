@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as serialized
 from torch import Tensor, nn
 
 from touchstone.errors import UsageError
@@ -30,7 +30,10 @@ class Trained:
     images: int | None = None
 
     def sample(self, number: int, seed: int = 0) -> Tensor:
-        """Draws samples, `(number, C, H, W)` in [-1, 1]; the first are the same for any number."""
+        """Draws samples, `(number, C, H, W)` in [-1, 1].
+
+        The first latents are the same for any number, and the first samples up to rounding.
+        """
         device = next(self.generator.parameters()).device
         return torch.cat(list(samples(self.generator, number, seed=seed, device=device)))
 
@@ -62,7 +65,9 @@ def save(generator: nn.Module, configuration: dict[str, Any], path: Path) -> Non
     """
     partial = path.with_name(f".{path.name}.partial")
     tensors = {name: value.contiguous() for name, value in generator.state_dict().items()}
-    save_file(tensors, partial, metadata={"generator": json.dumps(configuration)})
+    # Not by safetensors' own function, which lets nobody but the owner read the file.
+    metadata = {"generator": json.dumps(configuration)}
+    partial.write_bytes(serialized(tensors, metadata=metadata))
     partial.replace(path)
 
 
@@ -77,7 +82,7 @@ def build(configuration: dict[str, Any]) -> nn.Module:
     module, _, name = target.rpartition(".")
     try:
         network = getattr(importlib.import_module(module), name)
-    except (ImportError, ValueError, AttributeError) as error:
+    except (ImportError, ValueError, TypeError, AttributeError) as error:
         raise UsageError(f"_target_={target}: there is no such network ({error})") from error
     if not (isinstance(network, type) and issubclass(network, nn.Module)):
         raise UsageError(f"_target_={target}: refused, since it is no torch.nn.Module")
@@ -87,31 +92,42 @@ def build(configuration: dict[str, Any]) -> nn.Module:
 def _exported(path: Path) -> Trained:
     try:
         with safe_open(path, framework="pt") as file:
-            configuration = json.loads((file.metadata() or {})["generator"])
+            configuration = dict(json.loads((file.metadata() or {})["generator"]))
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise UsageError(f"{path}: there is no such file") from None
-    except (SafetensorError, KeyError, ValueError, OSError) as error:
+    except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise UsageError(f"{path}: damaged, or no generator of touchstone ({error})") from error
-    generator = build(configuration)
-    generator.load_state_dict(weights)
-    return Trained(generator.eval())
+    return Trained(_restored(configuration, weights, path))
 
 
 def _checkpoint(path: Path, which: str, folder: Path) -> Trained:
-    from touchstone.tracking.checkpoints import read
+    from touchstone.tracking.reading import read
     from touchstone.tracking.run import Run
 
     if which not in ("last", "best"):
         raise UsageError(f"checkpoint={which}: it has to be last or best")
     run = Run.open(path, folder=folder)
-    content = read(run.checkpoint(which))
-    networks = run.networks
-    generator, discriminator = build(networks["generator"]), build(networks["discriminator"])
+    file = run.checkpoint(which)
+    content, networks = read(file), run.networks
     weights = content["state_dict"]
-    generator.load_state_dict(_part(weights, "average.network."))
-    discriminator.load_state_dict(_part(weights, "discriminator."))
-    return Trained(generator.eval(), discriminator.eval(), content["images"])
+    return Trained(
+        _restored(networks["generator"], _part(weights, "average.network."), file),
+        _restored(networks["discriminator"], _part(weights, "discriminator."), file),
+        content["images"],
+    )
+
+
+def _restored(configuration: dict[str, Any], weights: dict[str, Tensor], file: Path) -> nn.Module:
+    """Makes a network, in eval mode, with the weights of a file."""
+    try:
+        network = build(configuration)
+        network.load_state_dict(weights)
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise UsageError(
+            f"{file}: its weights do not fit {configuration.get('_target_')} as it was configured"
+        ) from error
+    return network.eval()
 
 
 def _part(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

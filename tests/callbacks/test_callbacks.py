@@ -14,8 +14,9 @@ from touchstone.data.images import Images
 from touchstone.errors import DivergedError
 from touchstone.gan import GAN
 from touchstone.losses import Wasserstein
-from touchstone.tracking.checkpoints import Checkpoints, read
+from touchstone.tracking.checkpoints import Checkpoints
 from touchstone.tracking.loggers import Record
+from touchstone.tracking.reading import read
 from touchstone.tracking.run import Run
 
 BATCH = 4

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from touchstone.errors import UsageError
-from touchstone.tracking.checkpoints import Checkpoints, read
+from touchstone.tracking.checkpoints import Checkpoints
+from touchstone.tracking.reading import read
 
 
 class Bomb:

@@ -26,12 +26,18 @@ def sample(settings: DictConfig) -> None:
         UsageError: where a setting is wrong, or the run cannot be read.
     """
     for key, least in (("n", 2 if settings.format == "gif" else 1), ("seed", 0), ("steps", 1)):
-        if not isinstance(settings[key], int) or settings[key] < least:
+        if type(settings[key]) is not int or settings[key] < least:
             raise UsageError(f"{key}={settings[key]}: it has to be a whole number, {least} or more")
     if settings.format not in WRITERS:
         raise UsageError(f"format={settings.format}: it has to be {' or '.join(WRITERS)}")
+    ending = EXTENSIONS.get(settings.format)
+    if settings.to and ending and Path(settings.to).suffix != f".{ending}":
+        raise UsageError(
+            f"to={settings.to}: for format={settings.format} it has to end in .{ending}"
+        )
     if settings.run is None:
         raise UsageError("run=null: name a run's folder, or an exported generator's file")
+    settings.run = str(settings.run)  # 2026 is a name as well
 
     from touchstone.trained import load
 

@@ -136,7 +136,7 @@ def images_at(run: "Run", budget: int) -> int:
         UsageError: where the checkpoint cannot be read, or the budget is spent.
     """
     from touchstone.errors import UsageError
-    from touchstone.tracking.checkpoints import read
+    from touchstone.tracking.reading import read
 
     if not run.checkpoint().exists():
         return 0

@@ -117,6 +117,7 @@ def wandb(
     if os.environ.get("LOCAL_RANK", "0") != "0":
         return None
     os.environ.setdefault("WANDB_SILENT", "true")
+    os.environ.setdefault("WANDB_INIT_TIMEOUT", "30")
     import wandb
 
     def start(mode: str) -> Any:
@@ -130,13 +131,15 @@ def wandb(
             entity=entity,
             group=group,
             tags=tags,
-            settings=wandb.Settings(init_timeout=30, console="off", disable_git=True),
+            settings=wandb.Settings(console="off", disable_git=True),
         )
         experiment.define_metric("*", step_metric="images", step_sync=True)
         return experiment
 
     modes = [os.environ.get("WANDB_MODE") or ("online" if has_key() else "offline"), "offline"]
     for mode in dict.fromkeys(modes):
+        if mode == "online":
+            print("connecting to Weights & Biases", file=sys.stderr)
         try:
             return WandB(experiment=start(mode), project=project, save_dir=run.path)
         except Exception as error:  # whatever a tracker's client raises

@@ -114,9 +114,17 @@ class Run:
 
     @property
     def networks(self) -> dict[str, dict[str, Any]]:
-        """The generator's and the discriminator's classes, as `_target_`, and arguments."""
-        content: dict[str, dict[str, Any]] = json.loads((self.path / "networks.json").read_text())
-        return content
+        """The generator's and the discriminator's classes, as `_target_`, and arguments.
+
+        Raises:
+            UsageError: where the file cannot be read.
+        """
+        path = self.path / "networks.json"
+        try:
+            content = json.loads(path.read_text())
+            return {part: dict(content[part]) for part in ("generator", "discriminator")}
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise UsageError(f"{path}: missing or damaged ({error!r})") from error
 
     @property
     def config(self) -> str:
@@ -137,8 +145,12 @@ class Run:
         line = {"images": images} | {
             name: value if math.isfinite(value) else None for name, value in metrics.items()
         }
-        with (self.path / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps(line) + "\n")
+        with (self.path / "metrics.jsonl").open("ab+") as file:
+            if file.tell():
+                file.seek(-1, os.SEEK_END)
+                if file.read() != b"\n":  # a kill cut the last line short
+                    file.write(b"\n")
+            file.write(json.dumps(line).encode() + b"\n")
 
     def metrics(self) -> Iterator[dict[str, Any]]:
         """Reads the record's lines; one that a kill cut short is passed over.
