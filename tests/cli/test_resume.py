@@ -173,7 +173,7 @@ def test_a_signal_writes_a_checkpoint_and_says_how_to_go_on(
     assert job.wait_for(lambda: any(path.stat().st_size for path in lines.glob("*/metrics.jsonl")))
     status, said = job.end(number)
     assert status == 128 + number
-    assert f"python train.py resume=runs/{job.run.name}" in said
+    assert f"touchstone train resume=runs/{job.run.name}" in said
     assert "Traceback" not in said
     images = torch.load(job.run / "checkpoints" / "last.ckpt", weights_only=True)["images"]
     assert 0 < images < 32000

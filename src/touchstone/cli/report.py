@@ -2,6 +2,7 @@
 
 import os
 import platform
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -90,10 +91,12 @@ def conclude(run: Run, trackers: dict[str, Any]) -> None:
             lines.append(f"{'dashboard':16}{experiment.url}")
         else:
             folder = shown(run.path / "wandb")
-            lines.append(f"{'dashboard':16}wandb leet {folder}")
-            lines.append(f"{'sync':16}wandb sync {shown(Path(experiment.dir).parent)}")
+            lines.append(f"{'dashboard':16}{program('wandb')} leet {folder}")
+            lines.append(f"{'sync':16}{program('wandb')} sync {shown(Path(experiment.dir).parent)}")
     elif "tensorboard" in trackers:
-        lines.append(f"{'dashboard':16}tensorboard --logdir {shown(run.path / 'tensorboard')}")
+        lines.append(
+            f"{'dashboard':16}{program('tensorboard')} --logdir {shown(run.path / 'tensorboard')}"
+        )
     print("\n".join(lines))
 
 
@@ -107,6 +110,24 @@ def say_interrupted(run: Run, images: int) -> None:
     """Says where a run was left, and how to go on, on standard error."""
     print(
         f"interrupted at {images:,} images; to go on:\n"
-        f"    python train.py resume={shown(run.path)}",
+        f"    {this_command()} resume={shown(run.path)}",
         file=sys.stderr,
     )
+
+
+def this_command() -> str:
+    """The words that started this command, as they can be typed again here."""
+    script = sys.argv[0]
+    if script.startswith("touchstone"):
+        return script.replace("touchstone", program("touchstone"), 1)
+    return f"{program('python')} {shown(Path(script))}"
+
+
+def program(name: str) -> str:
+    """A program of this environment as it can be typed here, whether or not it is activated."""
+    folder = Path(sys.executable).parent
+    found = shutil.which(name)
+    if found is not None and Path(found).parent == folder:
+        return name
+    here = Path.cwd()
+    return str((folder.relative_to(here) if folder.is_relative_to(here) else folder) / name)
