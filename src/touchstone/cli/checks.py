@@ -16,6 +16,9 @@ def check(settings: DictConfig) -> None:
     """
     for key, (right, is_right) in RULES.items():
         value = OmegaConf.select(settings, key)
+        if isinstance(value, float) and value.is_integer():  # 1e6 is a whole number, too
+            value = int(value)
+            OmegaConf.update(settings, key, value)
         if not is_right(value):
             raise UsageError(f"{key}={value}: it has to be {right}")
     normalization, allowed = settings.model.normalization, list(settings.loss.normalizations)

@@ -1,13 +1,21 @@
 """The front door of every verb: settings composed by Hydra, one message for what cannot be done."""
 
+import difflib
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import hydra
-from hydra.errors import InstantiationException
+from hydra.errors import (
+    ConfigCompositionException,
+    InstantiationException,
+    MissingConfigException,
+    OverrideParseException,
+    SearchPathException,
+)
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -35,7 +43,54 @@ def enter(name: str, task: Callable[[DictConfig], None], conf: Path | None = Non
             # Not by an exception: Hydra would print its traceback.
             sys.exit(status)
 
-    hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(run)()
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises; what is said of it is said here
+    try:
+        hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(run)()
+    except MissingConfigException as error:
+        fail(no_such_part(error))
+    except ConfigCompositionException as error:
+        fail(no_such_setting(error, conf, name))
+    except OverrideParseException as error:
+        reason = str(error).splitlines()[0]
+        fail(f"{error.override}: cannot be read; a word is GROUP=NAME or KEY=VALUE ({reason})")
+    except SearchPathException as error:
+        fail(str(error))
+
+
+def fail(message: str) -> NoReturn:
+    """Says what cannot be done and exits; of a job's processes the first one says it."""
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        print(f"touchstone: {message}", file=sys.stderr)
+    sys.exit(1)
+
+
+def no_such_part(error: MissingConfigException) -> str:
+    """Names the part that is not there, and those that are."""
+    group, _, part = str(error.missing_cfg_file).rpartition("/")
+    if not group or not error.options:
+        return str(error).splitlines()[0]
+    names = sorted(str(option) for option in error.options)
+    return (
+        f"{group}={part}: there is no such part.{nearest(part, names)} There are {', '.join(names)}"
+    )
+
+
+def no_such_setting(error: ConfigCompositionException, conf: Path, name: str) -> str:
+    """Names the setting that is not there, and the one that was perhaps meant."""
+    lines = str(error).splitlines()
+    found = re.match(r"Could not override '([^']+)'", lines[0])
+    if found is None:
+        return " ".join(line.strip() for line in lines)
+    settings = [str(key) for key in OmegaConf.load(conf / f"{name}.yaml")]
+    groups = [path.name for path in conf.iterdir() if path.is_dir()]
+    hint = "" if "." in found[1] else nearest(found[1], settings + groups)
+    return f"{found[1]}: there is no such setting or group.{hint} --help lists them"
+
+
+def nearest(word: str, names: Sequence[str]) -> str:
+    """A suggestion, where one of the names is close."""
+    near = difflib.get_close_matches(word, names, n=1)
+    return f" Did you mean {near[0]}?" if near else ""
 
 
 def register_resolvers() -> None:
@@ -60,7 +115,8 @@ def explained(task: Callable[[DictConfig], None], settings: DictConfig) -> int:
     except Exception as error:
         if settings.get("debug") or (message := explanation(error)) is None:
             raise
-        print(f"touchstone: {message}", file=sys.stderr)
+        if os.environ.get("LOCAL_RANK", "0") == "0":
+            print(f"touchstone: {message}", file=sys.stderr)
         return 1
     return 0
 

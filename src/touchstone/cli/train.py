@@ -155,6 +155,7 @@ def build(settings: DictConfig) -> "GAN":
     from hydra.utils import instantiate
 
     from touchstone.draws import derive
+    from touchstone.errors import UsageError
     from touchstone.gan import GAN
 
     torch.manual_seed(derive(settings.seed, "weights"))
@@ -162,7 +163,7 @@ def build(settings: DictConfig) -> "GAN":
     if settings.trainer.precision == "16-mixed" and "fused" in settings.optimizer:
         # A fused step unscales inside itself, too late for the gradients to be clipped and logged.
         settings.optimizer.fused = None
-    return GAN(
+    gan = GAN(
         instantiate(settings.model.generator).to(memory_format=memory_format),
         instantiate(settings.model.discriminator).to(memory_format=memory_format),
         instantiate(settings.loss.adversarial),
@@ -180,6 +181,11 @@ def build(settings: DictConfig) -> "GAN":
         budget=settings.images,
         seed=settings.seed,
     )
+    try:
+        gan.configure_optimizers()
+    except (TypeError, ValueError) as error:
+        raise UsageError(f"optimizer: {error}") from error
+    return gan
 
 
 def try_trainer(settings: DictConfig) -> None:
