@@ -84,7 +84,7 @@ def weight(network: nn.Module) -> Tensor:
     return network.get_parameter("weight").data
 
 
-def play(gan: GAN, samples: Tensor, iterations: int = 1, **options: Any) -> Trainer:
+def play(gan: GAN, samples: Tensor, iterations: int = 1, labels: Tensor | None = None) -> Trainer:
     trainer = Trainer(
         max_epochs=1,
         accelerator="cpu",
@@ -93,9 +93,8 @@ def play(gan: GAN, samples: Tensor, iterations: int = 1, **options: Any) -> Trai
         enable_progress_bar=False,
         enable_model_summary=False,
         plugins=[Checkpoints()],
-        **options,
     )
-    trainer.fit(gan, Rows([(samples, None)] * iterations))
+    trainer.fit(gan, Rows([(samples, labels)] * iterations))
     return trainer
 
 
@@ -289,15 +288,7 @@ def test_labels_reach_both_networks(composed: Callable[..., DictConfig]) -> None
         optimizers={"generator": sgd(0.1), "discriminator": sgd(0.1)},
         critic_steps=2,
     )
-    trainer = Trainer(
-        max_epochs=1,
-        accelerator="cpu",
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    trainer.fit(gan, Rows([(torch.randn(4, 2), torch.tensor([0, 1, 2, 3]))]))
+    play(gan, torch.randn(4, 2), labels=torch.arange(4))
     assert seen == [
         ("G", [0, 1]),
         ("D", [0, 1, 0, 1]),

@@ -180,6 +180,47 @@ def test_the_best_checkpoint_is_that_of_the_lowest_figure(play: Callable[..., An
     ]
 
 
+def test_a_figure_that_is_no_number_is_never_the_best(play: Callable[..., Any]) -> None:
+    checkpointing = Checkpointing(every=1000)
+    figures = Scripted([float("nan"), 5.0, float("nan")])
+    run, _ = play(6, Evaluation({"scripted": figures}, every=8), checkpointing)
+    assert checkpointing.best == (5.0, 16)
+    assert read(run.checkpoint("best"))["images"] == 16
+
+
+def test_the_best_is_written_before_the_last_that_tells_of_it(play: Callable[..., Any]) -> None:
+    """A kill after either leaves a best that the last agrees with, or will come to again."""
+    written: list[str] = []
+
+    class Watch(Callback):
+        def on_fit_start(self, trainer: Any, module: Any) -> None:
+            save = trainer.save_checkpoint
+
+            def watched(path: Path, **options: Any) -> None:
+                written.append(path.name)
+                save(path, **options)
+
+            trainer.save_checkpoint = watched
+
+    play(2, Evaluation({"scripted": Scripted([1.0])}, every=8), Checkpointing(every=8), Watch())
+    assert written == ["best.ckpt", "last.ckpt"]
+
+
+def test_evaluations_are_left_out_of_the_seconds(play: Callable[..., Any]) -> None:
+    """An evaluation between two lines of the log; the clock stands still while it runs."""
+    curves = Curves(every=16)
+    during: list[tuple[float, float | None]] = []
+
+    class Slow(Scripted):
+        def compute(self) -> float:
+            during.append((curves.seconds, curves._started))
+            return super().compute()
+
+    play(4, curves, Evaluation({"scripted": Slow([1.0, 1.0])}, every=8))
+    assert [started for _, started in during] == [None, None]
+    assert 0 < during[0][0] < during[1][0] <= curves.seconds
+
+
 def test_a_metric_gets_as_many_uint8_images_as_it_asks_for(play: Callable[..., Any]) -> None:
     few, many = Scripted([0.0], generated=3), Scripted([0.0], generated=600)
     many.name = "many"

@@ -44,9 +44,9 @@ def leaves(content: Any, name: str = "") -> Iterator[tuple[str, Any]]:
         yield name, content
 
 
-def state(run: Path) -> dict[str, Any]:
+def state(run: Path, which: str = "last") -> dict[str, Any]:
     """What a run came to: all but clocks, and Lightning's count of optimizers' steps."""
-    content = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+    content = torch.load(run / "checkpoints" / f"{which}.ckpt", weights_only=True)
     return {
         name: value
         for name, value in leaves(content)
@@ -69,11 +69,12 @@ def record(run: Path) -> dict[int, dict[str, float]]:
 
 def assert_equal(one: Path, other: Path) -> None:
     """Two runs came to the same, bit for bit."""
-    first, second = state(one), state(other)
-    assert first.keys() == second.keys()
-    for name, value in first.items():
-        same = torch.equal(value, second[name]) if torch.is_tensor(value) else value == second[name]
-        assert same, name
+    for which in ("last", "best"):
+        first, second = state(one, which), state(other, which)
+        assert first.keys() == second.keys()
+        for name, value in first.items():
+            given = second[name]
+            assert torch.equal(value, given) if torch.is_tensor(value) else value == given, name
     assert record(one) == record(other)
     pictures = sorted(path.name for path in (one / "samples").glob("*.png"))
     assert pictures == sorted(path.name for path in (other / "samples").glob("*.png"))

@@ -1,6 +1,6 @@
 """Checkpoints: the last, the best, and one before leaving on a signal."""
 
-import os
+import math
 import signal
 import threading
 from pathlib import Path
@@ -67,14 +67,11 @@ class Checkpointing(Callback):
         better = self._improved(trainer, module)
         if better or self._received is not None or module.passed(self.every):
             folder = Path(trainer.default_root_dir) / "checkpoints"
-            last = folder / "last.ckpt"
-            trainer.save_checkpoint(last, weights_only=False)
-            if better and trainer.is_global_zero:
-                # The same file under a second name, exchanged in one step.
-                partial = folder / ".best.ckpt.partial"
-                partial.unlink(missing_ok=True)
-                os.link(last, partial)
-                partial.replace(folder / "best.ckpt")
+            if better:
+                # Before the last, which says what the best was: a run that is killed between the
+                # two goes on from the former last, and comes to the best again.
+                trainer.save_checkpoint(folder / "best.ckpt", weights_only=False)
+            trainer.save_checkpoint(folder / "last.ckpt", weights_only=False)
         if self._received is not None:
             raise InterruptionError(self._received)
 
@@ -92,7 +89,7 @@ class Checkpointing(Callback):
         if figures is None or figures.at != module.images:
             return False
         figure = next(iter(figures.latest.values()))
-        if self.best is not None and figure >= self.best[0]:
+        if not figure < (self.best[0] if self.best else math.inf):  # nor is one that is no number
             return False
         self.best = (figure, module.images)
         return True

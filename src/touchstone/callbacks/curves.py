@@ -10,6 +10,7 @@ from pytorch_lightning import Callback, Trainer
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from touchstone.callbacks.evaluation import evaluation
 from touchstone.gan import GAN, Batch
 
 
@@ -63,7 +64,10 @@ class Curves(Callback):
         batch: Batch,
         batch_idx: int,
     ) -> None:
-        """Logs the iteration that passes a multiple of `every`."""
+        """Logs what passes a multiple of `every`; stops the clock while an evaluation runs."""
+        evaluating = evaluation(trainer)
+        if evaluating is not None and module.passed(evaluating.every):
+            self._stop()
         if not self._due:
             return
         figures = {name: float(value.mean()) for name, value in outputs.items()}
