@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from touchstone.errors import UsageError
+from touchstone.tracking.figures import Figure, comparable
 from touchstone.tracking.run import Run
 
 NAME = re.compile(r"^[\d-]+_[\d-]+_(?P<group>.+)_s(?P<seed>\d+)(_\d+)?$")
@@ -25,27 +26,28 @@ def table(runs: list[Run]) -> str:
     Raises:
         UsageError: where a run is not finished, or runs are not comparable.
     """
-    groups: dict[str, list[tuple[int, dict[str, Any]]]] = defaultdict(list)
+    groups: dict[str, list[tuple[int, dict[str, Any], Figure]]] = defaultdict(list)
     for run in runs:
         named, summary = NAME.match(run.name), run.summary
-        if named is None or summary.get("status") != "finished" or not summary["figures"]:
+        figures = [figure for figure in run.figures() if figure.images == summary.get("images")]
+        if named is None or summary.get("status") != "finished" or not figures:
             raise UsageError(f"{run.path}: not finished, or without a figure")
-        groups[named["group"]].append((int(named["seed"]), summary))
-    summaries = [summary for group in groups.values() for _, summary in group]
-    budgets = {summary["images"] for summary in summaries}
-    metrics = {next(iter(summary["figures"])) for summary in summaries}
-    if len(budgets) > 1 or len(metrics) > 1:
-        raise UsageError(f"not comparable: budgets {budgets}, protocols {metrics}")
-    (metric,) = metrics
+        groups[named["group"]].append((int(named["seed"]), summary, figures[0]))
+    members = [member for group in groups.values() for member in group]
+    budgets = {summary["images"] for _, summary, _ in members}
+    if len(budgets) > 1:
+        raise UsageError(f"not comparable: budgets of {budgets} images")
+    comparable(figure for _, _, figure in members)
+    metric = members[0][2].name
 
     lines = [f"| run | seeds | {metric} | deviation | seconds |", "| --- | --- | --- | --- | --- |"]
     for name, members in groups.items():
-        figures = [summary["figures"][metric] for _, summary in members]
-        deviation = f"{statistics.stdev(figures):.2f}" if len(figures) > 1 else "one seed"
-        seeds = ", ".join(str(seed) for seed, _ in sorted(members, key=lambda member: member[0]))
-        seconds = statistics.mean(summary["seconds"] for _, summary in members)
+        values = [figure.value for _, _, figure in members]
+        deviation = f"{statistics.stdev(values):.2f}" if len(values) > 1 else "one seed"
+        seeds = ", ".join(str(seed) for seed in sorted(seed for seed, _, _ in members))
+        seconds = statistics.mean(summary["seconds"] for _, summary, _ in members)
         lines.append(
-            f"| {name} | {seeds} | {statistics.mean(figures):.2f} | {deviation} | {seconds:.0f} |"
+            f"| {name} | {seeds} | {statistics.mean(values):.2f} | {deviation} | {seconds:.0f} |"
         )
     return "\n".join(lines)
 

@@ -1,9 +1,9 @@
-"""Trains the classifier behind metrics.extractor=fashion, and writes its weights.
+"""Trains the classifier behind protocol.extractor=fashion, and writes its weights.
 
     python scripts/train_fashion_extractor.py data
 
 A few minutes on two cores. The SHA-256 that it prints belongs into FASHION_SHA256 of
-touchstone/metrics/extractors.py.
+touchstone/metrics/extractors/fashion.py.
 """
 
 import argparse
@@ -17,8 +17,8 @@ from torch import Tensor
 from torch.nn import functional as F
 from tqdm import tqdm
 
+from touchstone import metrics
 from touchstone.data import fashion_mnist
-from touchstone.metrics import extractors
 from touchstone.metrics.extractors import FashionClassifier
 
 BATCH = 128
@@ -71,7 +71,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=11)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument(
-        "--output", type=Path, default=Path(extractors.__file__).with_name("fashion.safetensors")
+        "--output", type=Path, default=Path(metrics.__file__).with_name("fashion.safetensors")
     )
     settings = parser.parse_args()
 

@@ -19,6 +19,7 @@ FLOORS = (
     {"losses", "penalties", "augmentations", "average", "schedules", "networks"},
     {"data", "pictures", "sampling", "tracking"},
     {"metrics", "gan", "trained"},
+    {"cost"},
     {"callbacks"},
     {"cli"},
 )

@@ -3,9 +3,8 @@ import torch
 from torch import Tensor, nn
 
 from touchstone.data.images import quantize
-from touchstone.draws import Share
 from touchstone.networks.dcgan import Generator
-from touchstone.sampling import CHUNK, latents, samples
+from touchstone.sampling import CHUNK, labels, latents, sampled_chunk, samples
 
 
 class Echo(nn.Module):
@@ -61,17 +60,22 @@ def test_the_generators_mode_is_put_back_even_if_the_rest_is_not_wanted(training
     assert len(generator.calls) == 1
 
 
-def test_processes_share_the_batches() -> None:
-    whole = list(samples(Echo(), 1100, seed=4))
-    first = list(samples(Echo(), 1100, seed=4, share=Share(0, 2)))
-    second = list(samples(Echo(), 1100, seed=4, share=Share(1, 2)))
+def test_any_batch_can_be_had_by_itself() -> None:
+    whole = list(samples(Echo(), 600, seed=4))
+    for chunk in (2, 0, 1):
+        assert torch.equal(sampled_chunk(Echo(), 600, chunk, seed=4), whole[chunk])
 
-    assert [len(batch) for batch in first] == [250, 250, 100]
-    assert [len(batch) for batch in second] == [250, 250]
-    for expected, made in zip(whole[0::2], first, strict=True):
-        assert torch.equal(made, expected)
-    for expected, made in zip(whole[1::2], second, strict=True):
-        assert torch.equal(made, expected)
+
+def test_a_conditional_generator_is_given_every_class_in_turn() -> None:
+    class Labelled(Echo):
+        classes = 3
+
+        def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+            assert labels is not None
+            return labels
+
+    assert torch.cat(list(samples(Labelled(), 300, seed=0))).tolist() == [0, 1, 2] * 100
+    assert torch.equal(labels(300, 3), torch.tensor([0, 1, 2] * 100))
 
 
 def test_a_networks_first_samples_are_the_same_for_any_number() -> None:

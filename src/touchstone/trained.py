@@ -1,5 +1,6 @@
 """Trained networks, for programs and notebooks, without the trainer."""
 
+import hashlib
 import importlib
 import json
 from dataclasses import dataclass
@@ -87,6 +88,18 @@ def build(configuration: dict[str, Any]) -> nn.Module:
     if not (isinstance(network, type) and issubclass(network, nn.Module)):
         raise UsageError(f"_target_={target}: refused, since it is no torch.nn.Module")
     return network(**arguments)
+
+
+def weights_hash(network: nn.Module) -> str:
+    """SHA-256 of a network's parameters and buffers, by which a figure names what made the images.
+
+    The same for a network in training, its checkpoint and its exported file.
+    """
+    digest = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+        digest.update(value.detach().cpu().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
 
 
 def _exported(path: Path) -> Trained:

@@ -1,23 +1,29 @@
 """What happens around training, each callback in a real trainer with a game of two weights."""
 
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import PIL.Image
 import pytest
 import torch
 from pytorch_lightning import Callback, LightningDataModule, Trainer
 from torch import Tensor, nn
 
 from touchstone.callbacks import Checkpointing, Curves, Divergence, Evaluation, Progress, Samples
-from touchstone.data.images import Images
-from touchstone.errors import DivergedError
+from touchstone.data.images import Images, quantize
+from touchstone.errors import DivergedError, InterruptionError, UsageError
 from touchstone.gan import GAN
 from touchstone.losses import Wasserstein
+from touchstone.metrics.protocol import Protocol
+from touchstone.metrics.sets import Sets
+from touchstone.sampling import samples
 from touchstone.tracking.checkpoints import Checkpoints
 from touchstone.tracking.loggers import Record
 from touchstone.tracking.reading import read
 from touchstone.tracking.run import Run
+from touchstone.trained import weights_hash
 
 BATCH = 4
 
@@ -86,24 +92,25 @@ class Data(LightningDataModule):
 class Scripted:
     """A metric whose figures are given."""
 
-    name = "scripted"
+    higher_is_better = False
+    extractor = None
 
-    def __init__(self, figures: list[float], generated: int = 7) -> None:
-        self.generated = generated
+    def __init__(self, figures: list[float]) -> None:
         self._figures: Iterator[float] = iter(figures)
-        self.seen: list[Tensor] = []
+        self.seen: list[Sets] = []
 
-    def prepare(self, reference: Images, device: torch.device) -> None:
-        self.reference = reference
+    def check(self, sets: Sets) -> None:
+        if len(sets.reference) > BATCH:
+            raise UsageError("too many")
 
-    def update(self, images: Tensor) -> None:
-        self.seen.append(images)
+    def __call__(self, sets: Sets) -> dict[str, float]:
+        self.seen.append(sets)
+        return {"scripted": next(self._figures)}
 
-    def compute(self) -> float:
-        return next(self._figures)
 
-    def reset(self) -> None:
-        self.seen = []
+def evaluating(metric: Scripted, every: int, generated: int = 7) -> Evaluation:
+    protocol = Protocol(generated, "train", 0)
+    return Evaluation({"scripted": metric}, protocol, every, lambda split: Images.__new__(Images))
 
 
 @pytest.fixture
@@ -168,22 +175,22 @@ def test_a_weight_that_is_not_finite_is_named(play: Callable[..., Any]) -> None:
 def test_the_best_checkpoint_is_that_of_the_lowest_figure(play: Callable[..., Any]) -> None:
     metric = Scripted([3.0, 1.0, 2.0])
     checkpointing = Checkpointing(every=1000)
-    run, _ = play(6, Evaluation({"scripted": metric}, every=8), checkpointing)
+    run, _ = play(6, evaluating(metric, every=8), checkpointing)
     assert checkpointing.best == (1.0, 16)
     assert read(run.checkpoint("best"))["images"] == 16
     assert read(run.checkpoint("last"))["images"] == 24
-    figures = [line for line in run.metrics() if "scripted" in line]
+    figures = [line for line in run.metrics() if "scripted7" in line]
     assert figures == [
-        {"images": 8, "scripted": 3.0},
-        {"images": 16, "scripted": 1.0},
-        {"images": 24, "scripted": 2.0},
+        {"images": 8, "scripted7": 3.0},
+        {"images": 16, "scripted7": 1.0},
+        {"images": 24, "scripted7": 2.0},
     ]
 
 
 def test_a_figure_that_is_no_number_is_never_the_best(play: Callable[..., Any]) -> None:
     checkpointing = Checkpointing(every=1000)
     figures = Scripted([float("nan"), 5.0, float("nan")])
-    run, _ = play(6, Evaluation({"scripted": figures}, every=8), checkpointing)
+    run, _ = play(6, evaluating(figures, every=8), checkpointing)
     assert checkpointing.best == (5.0, 16)
     assert read(run.checkpoint("best"))["images"] == 16
 
@@ -202,7 +209,7 @@ def test_the_best_is_written_before_the_last_that_tells_of_it(play: Callable[...
 
             trainer.save_checkpoint = watched
 
-    play(2, Evaluation({"scripted": Scripted([1.0])}, every=8), Checkpointing(every=8), Watch())
+    play(2, evaluating(Scripted([1.0]), every=8), Checkpointing(every=8), Watch())
     assert written == ["best.ckpt", "last.ckpt"]
 
 
@@ -212,24 +219,72 @@ def test_evaluations_are_left_out_of_the_seconds(play: Callable[..., Any]) -> No
     during: list[tuple[float, float | None]] = []
 
     class Slow(Scripted):
-        def compute(self) -> float:
+        def __call__(self, sets: Sets) -> dict[str, float]:
             during.append((curves.seconds, curves._started))
-            return super().compute()
+            return super().__call__(sets)
 
-    play(4, curves, Evaluation({"scripted": Slow([1.0, 1.0])}, every=8))
+    play(4, curves, evaluating(Slow([1.0, 1.0]), every=8))
     assert [started for _, started in during] == [None, None]
     assert 0 < during[0][0] < during[1][0] <= curves.seconds
 
 
-def test_a_metric_gets_as_many_uint8_images_as_it_asks_for(play: Callable[..., Any]) -> None:
-    few, many = Scripted([0.0], generated=3), Scripted([0.0], generated=600)
-    many.name = "many"
-    _, gan = play(1, Evaluation({"few": few, "many": many}, every=4))
-    assert [sum(map(len, metric.seen)) for metric in (few, many)] == [3, 600]
-    assert {images.dtype for images in (*few.seen, *many.seen)} == {torch.uint8}
-    assert torch.equal(few.seen[0], many.seen[0][:3])
-    assert few.reference.pixels.flatten().tolist() == [0, 1, 2, 3]
+def test_a_metric_gets_the_averages_samples_and_the_training_split(
+    play: Callable[..., Any],
+) -> None:
+    metric = Scripted([0.0])
+    _, gan = play(1, evaluating(metric, every=4, generated=600))
+    [sets] = metric.seen
+    made = torch.cat(list(samples(gan.average.network, 600, seed=0)))
+    assert torch.equal(sets.generated.pixels(), quantize(made))
+    assert sets.reference.pixels().flatten().tolist() == [0, 1, 2, 3]
     assert gan.generator.training
+
+
+def test_figures_are_recorded_with_their_protocol_and_the_hash_of_the_weights(
+    play: Callable[..., Any],
+) -> None:
+    run, gan = play(2, evaluating(Scripted([2.0, 3.0]), every=4))
+    first, last = run.figures()
+    assert (first.name, first.value, first.images) == ("scripted7", 2.0, 4)
+    assert (last.value, last.images) == (3.0, 8)
+    assert last.generator == weights_hash(gan.average.network) != first.generator
+    assert {"generated": 7, "reference": "train", "seed": 0}.items() <= last.protocol.items()
+    assert [line["scripted7"] for line in run.metrics()] == [2.0, 3.0]
+
+
+def test_a_signal_at_any_moment_is_followed_by_a_checkpoint(
+    play: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    passed = GAN.passed
+
+    def interrupted(module: GAN, every: int) -> bool:
+        if module.images == 8:  # while it is being decided whether a checkpoint is due
+            signal.raise_signal(signal.SIGTERM)
+        return passed(module, every)
+
+    monkeypatch.setattr(GAN, "passed", interrupted)
+    with pytest.raises(InterruptionError):
+        play(6, Checkpointing(every=1000))
+    [checkpoint] = tmp_path.glob("*/checkpoints/*.ckpt")
+    assert read(checkpoint)["images"] == 12
+
+
+def test_the_highest_figure_is_the_best_where_higher_is_better(play: Callable[..., Any]) -> None:
+    metric = Scripted([1.0, 3.0, 2.0])
+    metric.higher_is_better = True
+    checkpointing = Checkpointing(every=1000)
+    play(6, evaluating(metric, every=8), checkpointing)
+    assert checkpointing.best == (3.0, 16)
+
+
+def test_a_picture_of_a_metric_is_shown(play: Callable[..., Any]) -> None:
+    class Pictured(Scripted):
+        def __call__(self, sets: Sets) -> dict[str, Any]:
+            return super().__call__(sets) | {"scripted/pair": PIL.Image.new("L", (3, 2))}
+
+    run, _ = play(1, evaluating(Pictured([1.0]), every=4))
+    with PIL.Image.open(run.path / "scripted7" / "pair" / "000000004.png") as picture:
+        assert picture.size == (3, 2)
 
 
 def test_curves_show_the_gradients_and_rates_of_the_iteration(play: Callable[..., Any]) -> None:
@@ -264,8 +319,8 @@ def test_samples_are_drawn_from_the_same_latents(play: Callable[..., Any]) -> No
 def test_progress_ends_at_the_budget(
     play: Callable[..., Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    play(4, Evaluation({"scripted": Scripted([2.5])}, every=16), Progress(every=8))
+    play(4, evaluating(Scripted([2.5]), every=16), Progress(every=8))
     said = capfd.readouterr().err
     assert "100%" in said
     assert "16.0/16.0" in said
-    assert "scripted=2.50" in said
+    assert "scripted7=2.50" in said

@@ -1,6 +1,7 @@
 """The main job from the command line: what it leaves behind, and what a wrong word gets."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -10,6 +11,11 @@ from pathlib import Path
 import pytest
 import torch
 from PIL import Image
+from torch import nn
+
+from touchstone.cli import report
+from touchstone.gan import GAN
+from touchstone.losses import Vanilla
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("data=digits", "model.width=4", "batch_size=16")
@@ -20,7 +26,7 @@ Train = Callable[..., Path]
 
 def test_a_run_is_its_plain_record(environment: dict[str, str], tmp_path: Path) -> None:
     """python train.py from another folder: what the run's folder holds, and the last words."""
-    words = [*SMALL, "images=160", "every.log=32", "every.evaluation=80", "metrics.generated=64"]
+    words = [*SMALL, "images=160", "every.log=32", "every.evaluation=80", "protocol.generated=64"]
     done = subprocess.run(
         [sys.executable, str(ROOT / "train.py"), *words],
         cwd=tmp_path,
@@ -54,6 +60,11 @@ def test_a_run_is_its_plain_record(environment: dict[str, str], tmp_path: Path) 
     summary = json.loads((run / "summary.json").read_text())
     assert summary["status"] == "finished"
     assert summary["images"] == 160
+    counts = summary["multiply_adds"]
+    # From 32x32 to 16x16, to 8x8, to 4x4, and to the logit.
+    assert counts["discriminator"] == 16 * (4 * 16**2 + 4 * 8 * 8**2 + 8 * 16 * 4**2 + 16)
+    assert counts["iteration"] > 3 * 16 * (counts["generator"] + counts["discriminator"])
+    assert "energy_joules" not in summary  # a CPU does not tell
     assert summary["figures"] == {"fid64_fashion": figures[160]}
     assert summary["best"] == {
         "figure": min(figures.values()),
@@ -69,11 +80,35 @@ def test_a_run_is_its_plain_record(environment: dict[str, str], tmp_path: Path) 
     assert list((run / "wandb").glob("offline-run-*/*.wandb"))
 
     assert f"fid64_fashion   {figures[160]:.2f}" in done.stdout
+    assert re.search(r"cost +[\d.]+ k \+ [\d.]+ k? parameters, .* multiply-adds", done.stdout)
     assert f"run             runs/{run.name}" in done.stdout
     assert f"wandb leet runs/{run.name}/wandb" in done.stdout
     assert f"wandb sync runs/{run.name}/wandb/offline-run-" in done.stdout
     assert "Traceback" not in done.stderr
     assert "Warning" not in done.stderr
+
+
+class Peeking(nn.Module):
+    """A generator that looks at values, which cannot be counted without any."""
+
+    latent_size = 2
+
+    def forward(self, latents: torch.Tensor, labels: None = None) -> torch.Tensor:
+        return latents * float(latents.mean())
+
+
+def test_a_network_that_cannot_be_counted_ends_as_well(capfd: pytest.CaptureFixture[str]) -> None:
+    assert report.multiply_adds(GAN(Peeking(), nn.Flatten(0), Vanilla(), optimizers={}), 8) == {}
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize(
+    ("number", "text"),
+    [(0.5, "0.5"), (999.4, "999"), (999.5, "1 k"), (12_345, "12.3 k"), (3.1e9, "3.1 G")],
+)
+def test_quantities_in_three_digits(number: float, text: str) -> None:
+    assert report.scaled(number) == text
+    assert report.scaled(1e3 * 5, "J") == "5 kJ"
 
 
 def test_the_same_seed_gives_the_same_run(train: Train) -> None:
@@ -123,9 +158,9 @@ def test_the_evaluation_leaves_the_training_as_it_was(train: Train) -> None:
         (["model.width=0"], "model.width=0: it has to be a whole number, 1 or more"),
         (["data=image_folder", "data.path=nowhere", "metrics=none"], "nowhere"),
         (["data=image_folder", "metrics=none"], "data.path"),
-        (["metrics.generated=10"], "metrics.generated=10"),
-        (["metrics.extractor=inseption"], "inseption"),
-        (["metrics.weights=nowhere.pth", "metrics.extractor=inception"], "nowhere.pth"),
+        (["protocol.generated=10"], "protocol.generated=10: 10 images are too few"),
+        (["protocol.extractor=inseption"], "inseption"),
+        (["protocol.weights=nowhere.pth", "protocol.extractor=inception"], "nowhere.pth"),
         (["trainer.precision=12"], "trainer.precision=12"),
         (["trainer.accelerator=tpux"], "trainer.accelerator=tpux"),
         (["model.normalization=bach"], "model.normalization=bach"),
@@ -244,21 +279,15 @@ def load(split):
 
 
 class Brightness:
-    name = "brightness"
-    generated = 64
+    higher_is_better = False
+    extractor = None
 
-    def prepare(self, reference, device):
-        self.reference = reference.pixels.float().mean()
-        self.reset()
+    def check(self, sets):
+        assert len(sets.generated) == 32
 
-    def update(self, images):
-        self.means.append(images.float().mean())
-
-    def compute(self):
-        return float((sum(self.means) / len(self.means) - self.reference).abs())
-
-    def reset(self):
-        self.means = []
+    def __call__(self, sets):
+        means = [images.pixels().float().mean() for images in (sets.generated, sets.reference)]
+        return {"brightness": abs(means[0] - means[1])}
 """
 
 SETTINGS = {
@@ -299,6 +328,7 @@ def test_parts_from_outside_the_package(cli: Cli, tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     words = ["loss=squares", "model=flat", "data=squares", "metrics=brightness", "logger=none"]
+    words += ["protocol.generated=32"]
     cli(
         "train",
         "--config-dir",
@@ -311,7 +341,7 @@ def test_parts_from_outside_the_package(cli: Cli, tmp_path: Path) -> None:
     (run,) = (tmp_path / "runs").iterdir()
     assert run.name.endswith("_flat_squares_squares_s0")
     summary = json.loads((run / "summary.json").read_text())
-    assert summary["figures"]["brightness"] > 0
+    assert summary["figures"]["brightness32"] > 0
     cli("sample", f"run={run}", "n=4", PYTHONPATH=str(tmp_path))
 
 

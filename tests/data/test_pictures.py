@@ -129,7 +129,7 @@ def test_broken_pictures_are_skipped_counted_and_named(
         error = capsys.readouterr().err
         assert "2 of 5 pictures cannot be read and are skipped:\n  2.png: " in error
         assert "\n  4.png: cannot identify image file" in error
-        assert ("resizing pictures" in error) == (attempt == 0)
+        assert ("decoding pictures" in error) == (attempt == 0)
 
 
 def test_an_entry_is_made_once_for_what_it_is_made_from(folder: Path) -> None:
@@ -173,9 +173,74 @@ def test_an_unfinished_entry_is_not_read_and_none_is_left_behind(folder: Path) -
     assert not list((folder.parent / "cache" / "pictures").glob(".unfinished*"))
 
 
+def test_pictures_are_left_as_large_as_they_are(tmp_path: Path) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (3, 5, 7, 3), dtype=np.uint8)
+    for number, values in enumerate(pixels):
+        Image.fromarray(values).save(tmp_path / f"{number}.png")
+    kept = cached(tmp_path, NAMES[:3], tmp_path / "cache", resolution=None, channels=None)[0]
+    assert torch.equal(kept, torch.from_numpy(pixels).permute(0, 3, 1, 2))
+
+
+@pytest.mark.parametrize(
+    ("pictures", "channels"),
+    [
+        ([grey(1), Image.new("1", (8, 8)), Image.fromarray(np.ones((8, 8), np.uint16))], 1),
+        ([grey(1), Image.new("LA", (8, 8), (1, 1))], 1),
+        ([grey(1), Image.new("RGB", (8, 8))], 3),
+        ([Image.new("RGB", (8, 8)).quantize(2)], 3),
+    ],
+)
+def test_grey_stays_grey_where_all_are(
+    tmp_path: Path, pictures: list[Image.Image], channels: int
+) -> None:
+    for number, picture in enumerate(pictures):
+        picture.save(tmp_path / f"{number}.png")
+    names = NAMES[: len(pictures)]
+    for resolution, side in ((None, 8), (4, 4)):
+        pixels, _ = cached(
+            tmp_path, names, tmp_path / "cache", resolution=resolution, channels=None
+        )
+        assert pixels.shape == (len(pictures), channels, side, side)
+
+
+def test_a_turned_picture_has_the_size_it_is_seen_in(tmp_path: Path) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    grey(50, (8, 6)).save(tmp_path / "0.png", exif=exif)
+    grey(60, (6, 8)).save(tmp_path / "1.png")
+    pixels, kept = cached(
+        tmp_path, NAMES[:2], tmp_path / "cache", resolution=None, channels=None, setting="fake"
+    )
+    assert kept == NAMES[:2]
+    assert pixels.shape == (2, 1, 8, 6)
+
+
+def test_several_sizes_are_counted(folder: Path) -> None:
+    grey(9, (10, 9)).save(folder / "2.png")
+    for attempt in range(2):
+        with pytest.raises(UsageError) as refused:
+            cached(
+                folder, NAMES, folder.parent / "cache", resolution=None, channels=1, setting="real"
+            )
+        assert str(refused.value) == (
+            f"real={folder}: the pictures have several sizes (2 of 10x9, 1 of 9x9, 1 of 12x9); "
+            "resolution=9 would bring the central square of each to one"
+        ), attempt
+        assert not entries(folder)
+
+
 def test_no_good_picture_at_all_is_refused(folder: Path) -> None:
     with pytest.raises(UsageError, match="2 of 2 pictures cannot be read"):
         cached(folder, ["2.png", "4.png"], folder.parent / "cache", resolution=4, channels=1)
+    with pytest.raises(UsageError, match=r"^fake=.*: 1 of 1 pictures cannot be read"):
+        cached(
+            folder,
+            ["4.png"],
+            folder.parent / "cache",
+            resolution=None,
+            channels=None,
+            setting="fake",
+        )
     assert not entries(folder)
 
 

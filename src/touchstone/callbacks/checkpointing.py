@@ -1,6 +1,7 @@
 """Checkpoints: the last, the best, and one before leaving on a signal."""
 
 import math
+import operator
 import signal
 import threading
 from pathlib import Path
@@ -27,7 +28,7 @@ class Checkpointing(Callback):
         every: images from one checkpoint to the next.
 
     Attributes:
-        best: the lowest figure so far and the images at which it was reached.
+        best: the best figure so far and the images at which it was reached.
     """
 
     SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -65,15 +66,16 @@ class Checkpointing(Callback):
             InterruptionError: after a signal.
         """
         better = self._improved(trainer, module)
-        if better or self._received is not None or module.passed(self.every):
+        received = self._received  # a signal from here on is the next iteration's
+        if better or received is not None or module.passed(self.every):
             folder = Path(trainer.default_root_dir) / "checkpoints"
             if better:
                 # Before the last, which says what the best was: a run that is killed between the
                 # two goes on from the former last, and comes to the best again.
                 trainer.save_checkpoint(folder / "best.ckpt", weights_only=False)
             trainer.save_checkpoint(folder / "last.ckpt", weights_only=False)
-        if self._received is not None:
-            raise InterruptionError(self._received)
+        if received is not None:
+            raise InterruptionError(received)
 
     def state_dict(self) -> dict[str, Any]:
         """Keeps what the best was."""
@@ -89,8 +91,12 @@ class Checkpointing(Callback):
         if figures is None or figures.at != module.images:
             return False
         figure = next(iter(figures.latest.values()))
-        if not figure < (self.best[0] if self.best else math.inf):  # nor is one that is no number
+        if math.isnan(figure):
             return False
+        if self.best is not None:
+            better = operator.gt if figures.higher_is_better else operator.lt
+            if not better(figure, self.best[0]):
+                return False
         self.best = (figure, module.images)
         return True
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from touchstone.callbacks.evaluation import evaluation
+from touchstone.cost import Energy
 from touchstone.gan import GAN, Batch
 
 
@@ -24,6 +25,7 @@ class Curves(Callback):
     def __init__(self, every: int) -> None:
         self.every = every
         self.seconds = 0.0  # of training, the evaluations left out
+        self.joules: float | None = 0.0  # likewise; none where the device does not tell
         self._due = False
         self._gradient_norms: dict[str, Tensor] = {}
         self._started: float | None = None
@@ -39,6 +41,7 @@ class Curves(Callback):
         """Sees whether this iteration's gradients will be wanted."""
         if self._started is None:
             self._started = time.perf_counter()
+            self._energy = Energy(trainer.strategy.root_device)
         after = module.images + len(batch[0]) * trainer.world_size
         self._due = after // self.every > module.images // self.every or after >= module.budget
 
@@ -91,17 +94,20 @@ class Curves(Callback):
     def state_dict(self) -> dict[str, Any]:
         """Keeps the time spent, so that a resumed run goes on counting."""
         self._stop()
-        return {"seconds": self.seconds}
+        return {"seconds": self.seconds, "joules": self.joules}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Goes on from the time that was spent before."""
-        self.seconds = state_dict["seconds"]
+        self.seconds, self.joules = state_dict["seconds"], state_dict["joules"]
 
     def _stop(self) -> None:
         """Stops the clock until the next iteration begins."""
         if self._started is not None:
             self.seconds += time.perf_counter() - self._started
             self._started = None
+            drawn = self._energy.joules()
+            if self.joules is not None:
+                self.joules = None if drawn is None else self.joules + drawn
 
 
 def peak_memory(device: torch.device) -> int:

@@ -1,65 +1,73 @@
 """Figures computed on the averaged generator's samples."""
 
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-import torch
 from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 
-from touchstone.data.images import Images, quantize
-from touchstone.draws import derive
+from touchstone.data.images import Images
 from touchstone.gan import GAN, Batch
-from touchstone.sampling import CHUNK, samples
-
-
-class Metric(Protocol):
-    """A figure that compares generated images with real ones; lower is better.
-
-    Attributes:
-        name: what the figure is called, its protocol in it (`fid10k_fashion`).
-        generated: how many images it takes.
-    """
-
-    name: str
-    generated: int
-
-    def prepare(self, reference: Images, device: torch.device) -> None:
-        """Computes once what it needs of the real images."""
-
-    def update(self, images: Tensor) -> None:
-        """Takes generated images, uint8 `(N, C, H, W)`."""
-
-    def compute(self) -> float:
-        """The figure over all images since `reset`, of all processes."""
-
-    def reset(self) -> None:
-        """Forgets the generated images."""
+from touchstone.metrics.evaluation import Evaluated, evaluate, extractors
+from touchstone.metrics.metric import Metric
+from touchstone.metrics.protocol import Protocol
+from touchstone.metrics.sets import Drawn, ImageSet, Sets, Splits
+from touchstone.trained import weights_hash
 
 
 class Evaluation(Callback):
     """Computes metrics every so many images, and at the end.
 
     Args:
-        metrics: the metrics; the first decides which checkpoint is the best.
+        metrics: the metrics by name; the first figure of the first decides which checkpoint is the
+            best.
+        protocol: what they go by.
         every: images from one evaluation to the next.
+        load: gives a split of the data.
+        cache: the folder in which the real images' features are kept, for all runs.
 
     Attributes:
-        latest: each metric's last figure, by its name.
+        latest: each figure's last value, by its name.
         at: the images at which it was computed.
     """
 
-    def __init__(self, metrics: Mapping[str, Metric], every: int) -> None:
-        self.metrics = list(metrics.values())
+    def __init__(
+        self,
+        metrics: Mapping[str, Metric],
+        protocol: Protocol,
+        every: int,
+        load: Callable[..., Images],
+        cache: str | None = None,
+    ) -> None:
+        self.metrics = dict(metrics)
+        self.protocol = protocol
         self.every = every
         self.latest: dict[str, float] = {}
         self.at = -1
+        self._load, self._cache = load, cache
+        self._splits: Splits | None = None
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Of the first figure."""
+        return next(iter(self.metrics.values())).higher_is_better
+
+    def check(self, module: GAN, train: Images) -> None:
+        """Refuses what cannot be evaluated, before anything is trained or written.
+
+        Raises:
+            UsageError: names the setting.
+        """
+        if self.metrics:
+            sets = self._sets(module, self._splits_of(module, train))
+            for metric in self.metrics.values():
+                metric.check(sets)
 
     def on_fit_start(self, trainer: Trainer, module: GAN) -> None:  # type: ignore[override]
-        """Prepares the metrics with the training split."""
-        reference: Images = trainer.datamodule.images  # type: ignore[attr-defined]
-        for metric in self.metrics:
-            metric.prepare(reference, module.device)
+        """Has the reference's features computed."""
+        if self.metrics:
+            self._splits = self._splits_of(module, trainer.datamodule.images)  # type: ignore[attr-defined]
+            self._splits(self.protocol.reference).extract(*extractors(self.metrics))
 
     def on_train_batch_end(  # type: ignore[override]
         self,
@@ -70,26 +78,22 @@ class Evaluation(Callback):
         batch_idx: int,
     ) -> None:
         """Evaluates when it is due."""
-        if not self.metrics or not module.passed(self.every):
+        if self._splits is None or not module.passed(self.every):
             return
-        made = samples(
-            module.average.network,
-            max(metric.generated for metric in self.metrics),
-            seed=derive(module.seed, "evaluation"),
-            device=module.device,
-            share=module.share,
+        generator = weights_hash(module.average.network)
+        evaluated = list(
+            evaluate(
+                self.metrics,
+                self.protocol,
+                self._sets(module, self._splits),
+                generator=generator,
+                images=module.images,
+            )
         )
-        for metric in self.metrics:
-            metric.reset()
-        for number, images in enumerate(map(quantize, made)):
-            first = (number * module.share.processes + module.share.rank) * CHUNK
-            for metric in self.metrics:
-                if metric.generated > first:
-                    metric.update(images[: metric.generated - first])
-        self.latest = {metric.name: metric.compute() for metric in self.metrics}
+        self.latest = {figure.name: figure.value for one in evaluated for figure in one.figures}
         self.at = module.images
         for logger in trainer.loggers:
-            logger.log_metrics(self.latest, step=module.images)
+            show(evaluated, logger, module.images)
 
     def state_dict(self) -> dict[str, Any]:
         """Keeps the last figures."""
@@ -98,6 +102,33 @@ class Evaluation(Callback):
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes up the last figures."""
         self.latest, self.at = dict(state_dict["latest"]), state_dict["at"]
+
+    def _splits_of(self, module: GAN, train: Images) -> Splits:
+        return Splits(self._load, device=module.device, cache=self._cache, train=train)
+
+    def _sets(self, module: GAN, splits: Splits) -> Sets:
+        reference = splits(self.protocol.reference)
+        drawn = Drawn(
+            module.average.network,
+            self.protocol.generated,
+            seed=self.protocol.seed,
+            device=module.device,
+            classes=reference.classes,
+        )
+        name = f"protocol.generated={self.protocol.generated}"
+        generated = ImageSet(drawn, name, device=module.device)
+        return Sets(generated, reference, splits)
+
+
+def show(evaluated: Iterable[Evaluated], logger: Any, images: int) -> None:
+    """Gives a logger the figures, and their protocols and pictures if it can take them."""
+    figures = [figure for one in evaluated for figure in one.figures]
+    logger.log_metrics({figure.name: figure.value for figure in figures}, step=images)
+    if hasattr(logger, "log_figures"):
+        logger.log_figures(figures)
+    if hasattr(logger, "log_image"):
+        for name, picture in (item for one in evaluated for item in one.pictures.items()):
+            logger.log_image(name, [picture], step=images)
 
 
 def evaluation(trainer: Trainer) -> Evaluation | None:

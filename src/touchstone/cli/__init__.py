@@ -6,8 +6,10 @@ import sys
 
 VERBS = {
     "train": "train a GAN, resume a run, or start one from another's configuration",
+    "evaluate": "compute figures of a run, or of images that others made, by a named protocol",
     "sample": "draw samples of a run: a grid, single pictures, arrays, an interpolation",
     "export": "write a run's averaged generator, with its configuration, to one file",
+    "inspect": "check a data set: duplicates, corrupt and blank pictures, class balance, overlap",
 }
 
 

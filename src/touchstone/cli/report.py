@@ -1,9 +1,11 @@
 """What a training run says of itself: how it begins, how it ended, and how to look at it."""
 
+import logging
 import os
 import platform
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,12 +34,15 @@ def announce(run: Run, gan: "GAN", images: "Images", start: int) -> None:
     )
 
 
-def summary(gan: "GAN", callbacks: dict[str, "Callback"], status: str) -> dict[str, Any]:
-    """How a run ended."""
+def summary(
+    gan: "GAN", callbacks: dict[str, "Callback"], status: str, batch_size: int
+) -> dict[str, Any]:
+    """How a run ended, and what it cost."""
+    device = gan.trainer.strategy.root_device  # the networks have left it when the training ends
     result: dict[str, Any] = {
         "status": status,
         "images": gan.images,
-        "device": device_name(gan),
+        "device": device_name(device),
         "parameters": {
             name: sum(parameter.numel() for parameter in network.parameters())
             for name, network in (
@@ -45,7 +50,8 @@ def summary(gan: "GAN", callbacks: dict[str, "Callback"], status: str) -> dict[s
                 ("discriminator", gan.discriminator),
             )
         },
-        "peak_memory_gib": peak_memory(gan.device) / 2**30,
+        "peak_memory_gib": peak_memory(device) / 2**30,
+        **multiply_adds(gan, batch_size),
     }
     for callback in callbacks.values():
         match callback:
@@ -54,16 +60,31 @@ def summary(gan: "GAN", callbacks: dict[str, "Callback"], status: str) -> dict[s
             case Curves():
                 result["seconds"] = callback.seconds
                 result["images_per_second"] = gan.images / max(callback.seconds, 1e-9)
+                if callback.joules is not None:
+                    result["energy_joules"] = callback.joules
             case Checkpointing() if callback.best is not None:
                 figure, images = callback.best
                 result["best"] = {"figure": figure, "images": images}
     return result
 
 
-def device_name(gan: "GAN") -> str:
-    """What the networks lie on, as its maker calls it."""
-    if gan.device.type == "cuda":
-        return torch.cuda.get_device_name(gan.device)
+def multiply_adds(gan: "GAN", batch_size: int) -> dict[str, dict[str, float]]:
+    """What the networks' passes and an iteration cost, where it can be counted."""
+    from touchstone import cost
+
+    logging.getLogger("torch._subclasses.fake_tensor").setLevel(logging.CRITICAL)
+    try:
+        counts = cost.of_game(gan)
+        counts["iteration"] = counts.pop("image") * gan.critic_steps * batch_size
+        return {"multiply_adds": counts}
+    except Exception:  # of any type: a network that cannot be counted is no reason to fail a run
+        return {}
+
+
+def device_name(device: torch.device) -> str:
+    """What the networks were trained on, as its maker calls it."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
     return f"{platform.processor() or platform.machine()}, {torch.get_num_threads()} threads"
 
 
@@ -81,6 +102,7 @@ def conclude(run: Run, trackers: dict[str, Any]) -> None:
     if lines and "best" in result:
         best = result["best"]
         lines[0] += f"   (best {best['figure']:.2f} at {best['images']:,} images)"
+    lines.append(f"{'cost':16}{', '.join(costs(result))}")
     lines.append(f"{'run':16}{shown(run.path)}")
     grids = sorted((run.path / "samples").glob("*.png"))
     if grids:
@@ -98,6 +120,30 @@ def conclude(run: Run, trackers: dict[str, Any]) -> None:
             f"{'dashboard':16}{program('tensorboard')} --logdir {shown(run.path / 'tensorboard')}"
         )
     print("\n".join(lines))
+
+
+def costs(result: dict[str, Any]) -> Iterator[str]:
+    """What a run cost, in words."""
+    parameters = (scaled(number) for number in result["parameters"].values())
+    yield f"{' + '.join(parameters)} parameters"
+    if "multiply_adds" in result:
+        counts = result["multiply_adds"]
+        yield f"{scaled(counts['generator'])} multiply-adds a sample"
+        yield f"{scaled(counts['iteration'])} an iteration"
+    if "images_per_second" in result:
+        yield f"{result['images_per_second']:,.0f} images/s"
+    if "energy_joules" in result:
+        yield scaled(result["energy_joules"], "J")
+    yield f"{result['peak_memory_gib']:.1f} GiB"
+
+
+def scaled(number: float, unit: str = "") -> str:
+    """A quantity in three digits, with the prefix of its unit: 12.3 M, 1.05 kJ."""
+    prefixes = iter("kMGTPE")
+    prefix = ""
+    while number >= 999.5:
+        number, prefix = number / 1000, next(prefixes)
+    return f"{number:.3g} {prefix}{unit}".rstrip()
 
 
 def shown(path: Path) -> Path:

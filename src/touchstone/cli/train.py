@@ -41,6 +41,7 @@ def train(composed: DictConfig) -> None:
 
     from hydra.utils import instantiate
 
+    from touchstone.callbacks import Evaluation
     from touchstone.cli import report
     from touchstone.data.module import Data
     from touchstone.errors import DivergedError, InterruptionError, UsageError
@@ -53,6 +54,9 @@ def train(composed: DictConfig) -> None:
     gan = build(settings)
     callbacks: dict[str, Callback] = dict(instantiate(settings.callbacks))
     images: Images = instantiate(settings.data.load)(split="train")
+    for callback in callbacks.values():
+        if isinstance(callback, Evaluation):
+            callback.check(gan, images)
     data = Data(
         images,
         batch_size=settings.batch_size,
@@ -94,7 +98,7 @@ def train(composed: DictConfig) -> None:
     finally:
         if trainer.is_global_zero:
             with suppress(OSError):  # a full disk, which is what the message should be about
-                run.summarize(report.summary(gan, callbacks, status))
+                run.summarize(report.summary(gan, callbacks, status, settings.batch_size))
         for logger in loggers:
             logger.finalize("success" if status == "finished" else status)
         finish_wandb(status)

@@ -8,6 +8,7 @@ import hashlib
 import json
 import os
 import shutil
+from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -37,10 +38,11 @@ SUFFIXES = frozenset(
 _FORMATS = ("PNG", "JPEG", "WEBP", "BMP", "GIF", "TIFF", "PPM", "JPEG2000", "TGA")
 _VERSION = 1  # of what `decode` makes of a picture
 _NAMED = 5  # skipped pictures that a message names
+_SIZES = 3  # sizes that a message counts
 
 
 def decode(
-    path: Path, resolution: int, channels: int, crop: int | None = None
+    path: Path, resolution: int | None, channels: int, crop: int | None = None
 ) -> NDArray[np.uint8]:
     """Decodes a picture, upright, its central square resized, antialiased (Lanczos).
 
@@ -49,12 +51,12 @@ def decode(
 
     Args:
         path: the picture's file.
-        resolution: pixels a side of the result.
+        resolution: pixels a side of the result; None leaves the picture as large as it is, whole.
         channels: 1 (luma) or 3 (RGB).
         crop: pixels a side of the central square; by default the shorter side.
 
     Returns:
-        uint8, `(channels, resolution, resolution)`.
+        uint8, `(channels, resolution, resolution)`, or `(channels, H, W)` as large as it is.
 
     Raises:
         Exception: of any type that a decoder raises; the file is no picture, or a broken one.
@@ -62,21 +64,35 @@ def decode(
     from PIL import Image, ImageOps
 
     with Image.open(path, formats=_FORMATS) as picture:
-        if crop is None:
+        if crop is None and resolution is not None:
             # A JPEG is decoded at an eighth, a quarter or a half of its size where that is plenty.
             picture.draft(None, (2 * resolution, 2 * resolution))
         picture.load()
         upright = ImageOps.exif_transpose(picture)
-        plain = _plain(upright).convert("L" if channels == 1 else "RGB")
-    side = crop or min(plain.size)
-    if side > min(plain.size):
-        raise ValueError(f"{plain.width}x{plain.height} is smaller than the crop of {side}")
-    left, top = (plain.width - side) // 2, (plain.height - side) // 2
-    # Cropped first: resizing a box of it would draw on what lies around the box.
-    square = plain.crop((left, top, left + side, top + side)).resize(
-        (resolution, resolution), Image.Resampling.LANCZOS
-    )
-    return np.asarray(square).reshape(resolution, resolution, channels).transpose(2, 0, 1)
+        return to_pixels(_plain(upright), resolution, channels, crop)
+
+
+def to_pixels(
+    picture: "Image", resolution: int | None, channels: int, crop: int | None = None
+) -> NDArray[np.uint8]:
+    """Brings a picture of mode 1, L or RGB to pixels; the settings and the result are `decode`'s.
+
+    Raises:
+        ValueError: the picture is smaller than the crop.
+    """
+    from PIL import Image
+
+    picture = picture.convert("L" if channels == 1 else "RGB")
+    if resolution is not None:
+        side = crop or min(picture.size)
+        if side > min(picture.size):
+            raise ValueError(f"{picture.width}x{picture.height} is smaller than the crop of {side}")
+        left, top = (picture.width - side) // 2, (picture.height - side) // 2
+        # Cropped first: resizing a box of it would draw on what lies around the box.
+        picture = picture.crop((left, top, left + side, top + side)).resize(
+            (resolution, resolution), Image.Resampling.LANCZOS
+        )
+    return np.asarray(picture).reshape(picture.height, picture.width, channels).transpose(2, 0, 1)
 
 
 def _plain(picture: "Image") -> "Image":
@@ -99,11 +115,12 @@ def cached(
     names: Sequence[str],
     folder: Path,
     *,
-    resolution: int,
-    channels: int,
+    resolution: int | None,
+    channels: int | None,
     crop: int | None = None,
+    setting: str | None = None,
 ) -> tuple[Tensor, list[str]]:
-    """Gives the pictures `names` of the folder `root` from the cache, resized into it if need be.
+    """Gives the pictures `names` of the folder `root` from the cache, decoded into it if need be.
 
     Pictures that cannot be decoded are skipped, counted and named on stderr.
 
@@ -111,35 +128,39 @@ def cached(
         root: the pictures' folder.
         names: the pictures' paths in it.
         folder: the cache.
-        resolution: pixels a side.
-        channels: 1 or 3.
+        resolution: pixels a side; None leaves the pictures as large as they are, which all share.
+        channels: 1 or 3; by default 1 where every picture is grey.
         crop: pixels a side of the central square; by default a picture's shorter side.
+        setting: the user's word for the folder, with which a message then begins.
 
     Returns:
-        The pixels, uint8 `(N, channels, resolution, resolution)`, mapped from the cache, and the
-        N pictures' names.
+        The pixels, uint8 `(N, channels, resolution, resolution)` or `(N, channels, H, W)`, mapped
+        from the cache, and the N pictures' names.
 
     Raises:
-        UsageError: no picture can be decoded, or the cache cannot be written.
+        UsageError: no picture can be decoded, those left as they are have several sizes, or the
+            cache cannot be written.
     """
-    prepare = partial(decode, resolution=resolution, channels=channels, crop=crop)
+    subject = f"{setting}={root}" if setting else str(root)
     entry = folder / "pictures" / _key(root, names, [resolution, channels, crop])
     try:
         with alone(entry):
             found = _read(entry)
             if found is None:
-                _write(entry, root, names, prepare, (channels, resolution, resolution))
+                shape = _shape(root, names, resolution, channels, subject)
+                prepare = partial(decode, resolution=resolution, channels=shape[0], crop=crop)
+                _write(entry, root, names, prepare, shape, subject)
                 found = _read(entry)
     except OSError as failure:
         raise UsageError(
-            f"cache_dir={folder}: the resized pictures of {root} cannot be written there "
+            f"cache_dir={folder}: the decoded pictures of {root} cannot be written there "
             f"({failure}); set cache_dir to a folder with space that can be written"
         ) from failure
     if found is None:
         raise UsageError(f"cache_dir={folder}: what was written there reads back damaged")
     pixels, skipped = found
     if skipped:
-        say(f"{root}: {_skipping(skipped, len(names))}")
+        say(f"{subject}: {_skipping(skipped, len(names))}")
     return pixels, [name for name in names if name not in skipped]
 
 
@@ -171,12 +192,57 @@ def _read(entry: Path) -> tuple[Tensor, dict[str, str]] | None:
     return None
 
 
+def _shape(
+    root: Path, names: Sequence[str], resolution: int | None, channels: int | None, subject: str
+) -> tuple[int, int, int]:
+    """The shape `(C, H, W)` of every picture; what the settings leave open the pictures say."""
+    if resolution is not None and channels is not None:
+        return channels, resolution, resolution
+    with ThreadPoolExecutor(os.cpu_count()) as threads:
+        announced = list(threads.map(_announced, (root / name for name in names)))
+    known = [shape for shape in announced if not isinstance(shape, str)]
+    if not known:
+        reasons = {name: str(reason) for name, reason in zip(names, announced, strict=True)}
+        raise UsageError(f"{subject}: {_skipping(reasons, len(names))}")
+    channels = channels or max(shape[0] for shape in known)
+    if resolution is not None:
+        return channels, resolution, resolution
+    sizes = Counter(shape[1:] for shape in known)
+    if len(sizes) > 1:
+        common = sizes.most_common(_SIZES)
+        counts = [f"{count} of {width}x{height}" for (height, width), count in common]
+        more = len(sizes) - len(counts)
+        counts += [f"{more} more size{'s' * (more > 1)}"] if more else []
+        raise UsageError(
+            f"{subject}: the pictures have several sizes ({', '.join(counts)}); "
+            f"resolution={min(common[0][0])} would bring the central square of each to one"
+        )
+    return channels, *known[0][1:]
+
+
+def _announced(path: Path) -> tuple[int, int, int] | str:
+    """The shape `(C, H, W)` that a picture's header announces, or why it cannot be read."""
+    from PIL import ExifTags, Image
+
+    try:
+        with Image.open(path, formats=_FORMATS) as picture:
+            channels = 1 if picture.mode[0] in "1LI" and picture.mode != "LAB" else 3
+            # Without "exif" there PNG would be read to its end in search of it.
+            exif = picture.getexif() if "exif" in picture.info else {}
+            sideways = exif.get(ExifTags.Base.Orientation, 1) >= 5
+            width, height = reversed(picture.size) if sideways else picture.size
+            return channels, height, width
+    except Exception as failure:  # decoders raise whatever they like at a broken file
+        return str(failure) or type(failure).__name__
+
+
 def _write(
     entry: Path,
     root: Path,
     names: Sequence[str],
     prepare: partial[NDArray[np.uint8]],
     shape: tuple[int, int, int],
+    subject: str,
 ) -> None:
     """Decodes the pictures, several at a time, into a new entry.
 
@@ -188,7 +254,10 @@ def _write(
 
     def attempt(name: str) -> NDArray[np.uint8] | None:
         try:
-            return prepare(root / name)
+            pixels = prepare(root / name)
+            if pixels.shape != shape:
+                raise ValueError(f"it has the shape {pixels.shape}, not {shape} as it announces")
+            return pixels
         except Exception as failure:  # decoders raise whatever they like at a broken file
             skipped[name] = str(failure) or type(failure).__name__
             return None
@@ -197,7 +266,7 @@ def _write(
         with (
             (place / "pixels.npy").open("wb") as file,
             ThreadPoolExecutor(os.cpu_count()) as threads,
-            tqdm(total=len(names), desc=f"resizing {root.name}", unit="picture") as progress,
+            tqdm(total=len(names), desc=f"decoding {root.name}", unit="picture") as progress,
         ):
             _write_header(file, (len(names), *shape))
             for start in range(0, len(names), 1024):  # so that few results wait to be written
@@ -206,7 +275,7 @@ def _write(
                         file.write(pixels.tobytes())
                     progress.update()
             if len(skipped) == len(names):
-                raise UsageError(f"{root}: {_skipping(skipped, len(names))}")
+                raise UsageError(f"{subject}: {_skipping(skipped, len(names))}")
             file.seek(0)
             _write_header(file, (len(names) - len(skipped), *shape))
         written = torch.from_numpy(np.load(place / "pixels.npy", mmap_mode="c"))

@@ -8,7 +8,7 @@ import netrc
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from touchstone.errors import UsageError
+from touchstone.tracking.figures import Figure
 from touchstone.tracking.run import Run
 
 
@@ -48,9 +49,16 @@ class Record(Logger):
     @rank_zero_only
     def log_image(self, key: str, images: list[Any], step: int | None = None) -> None:
         """Writes PIL images as `<key>/<images>.png`, from the second as `<images>_<number>.png`."""
+        folder = self.run.path / key
+        folder.mkdir(parents=True, exist_ok=True)
         for number, image in enumerate(images):
             suffix = f"_{number}" if number else ""
-            image.save(self.run.path / key / f"{step or 0:09d}{suffix}.png")
+            image.save(folder / f"{step or 0:09d}{suffix}.png")
+
+    @rank_zero_only
+    def log_figures(self, figures: Sequence[Figure]) -> None:
+        """Appends a line a figure, its protocol in it."""
+        self.run.record(figures)
 
 
 class WandB(WandbLogger):
@@ -60,6 +68,13 @@ class WandB(WandbLogger):
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
         """Logs figures, or pictures, at so many images."""
         self.experiment.log({**metrics, "images": step})
+
+    @rank_zero_only
+    def log_figures(self, figures: Sequence[Figure]) -> None:
+        """Keeps each figure's protocol, and what generated the images, in the run's summary."""
+        for figure in figures:
+            line = {key: value for key, value in figure.line().items() if key != "name"}
+            self.experiment.summary[f"figures/{figure.name}"] = line
 
 
 class TensorBoard(TensorBoardLogger):

@@ -6,6 +6,7 @@ runs/2026-11-22_14-03-59_dcgan_wgan_gp_fashion_mnist_s0/
   networks.json          what rebuilds the networks without the configuration
   environment.json       command, versions, git commit, machine
   metrics.jsonl          one line a logging interval, append-only
+  figures.jsonl          one line a figure of an evaluation, with its protocol, append-only
   samples/000064000.png  grids from the same latents, named by images
   checkpoints/           last.ckpt and best.ckpt
   generator.safetensors  the averaged generator with its configuration
@@ -21,12 +22,13 @@ import platform
 import secrets
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from touchstone.errors import UsageError
+from touchstone.tracking.figures import Figure
 
 PACKAGES = ("touchstone", "torch", "torchvision", "pytorch-lightning", "hydra-core", "torchmetrics")
 
@@ -145,12 +147,7 @@ class Run:
         line = {"images": images} | {
             name: value if math.isfinite(value) else None for name, value in metrics.items()
         }
-        with (self.path / "metrics.jsonl").open("ab+") as file:
-            if file.tell():
-                file.seek(-1, os.SEEK_END)
-                if file.read() != b"\n":  # a kill cut the last line short
-                    file.write(b"\n")
-            file.write(json.dumps(line).encode() + b"\n")
+        append_line(self.path / "metrics.jsonl", line)
 
     def metrics(self) -> Iterator[dict[str, Any]]:
         """Reads the record's lines; one that a kill cut short is passed over.
@@ -158,15 +155,16 @@ class Run:
         A resumed run writes again what came after its checkpoint, so of two lines with the same
         `images` and the same quantity the later one holds.
         """
-        path = self.path / "metrics.jsonl"
-        if not path.exists():
-            return
-        with path.open() as file:
-            for line in file:
-                try:
-                    yield json.loads(line)
-                except json.JSONDecodeError:
-                    continue
+        return lines(self.path / "metrics.jsonl")
+
+    def record(self, figures: Iterable[Figure]) -> None:
+        """Adds figures with their protocols to the record, a line each."""
+        for figure in figures:
+            append_line(self.path / "figures.jsonl", figure.line())
+
+    def figures(self) -> Iterator[Figure]:
+        """Reads the figures that were recorded, in their order."""
+        return (Figure(**line) for line in lines(self.path / "figures.jsonl"))
 
     @property
     def summary(self) -> dict[str, Any]:
@@ -184,6 +182,28 @@ def _write_whole(path: Path, text: str) -> None:
     partial = path.with_name(f".{path.name}.partial")
     partial.write_text(text)
     partial.replace(path)
+
+
+def append_line(path: Path, line: Mapping[str, Any]) -> None:
+    """Adds a line of JSON to a file, after whatever a kill has left of the last one."""
+    with path.open("ab+") as file:
+        if file.tell():
+            file.seek(-1, os.SEEK_END)
+            if file.read() != b"\n":  # a kill cut the last line short
+                file.write(b"\n")
+        file.write(json.dumps(line).encode() + b"\n")
+
+
+def lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Reads the lines of JSON of a file, if it is there; one that was cut short is passed over."""
+    if not path.exists():
+        return
+    with path.open() as file:
+        for line in file:
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError:
+                continue
 
 
 def environment() -> dict[str, Any]:

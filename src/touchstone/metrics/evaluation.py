@@ -1,0 +1,71 @@
+"""Every metric's figures of one set of generated images, on all processes together."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from PIL.Image import Image
+
+from touchstone.metrics.extractors import Extractor
+from touchstone.metrics.metric import Metric
+from touchstone.metrics.protocol import Protocol
+from touchstone.metrics.sets import Sets, of_first, processes
+from touchstone.tracking.figures import Figure, now
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What a metric came to.
+
+    Attributes:
+        figures: the headline first.
+        pictures: to look at, by name; on the first process alone.
+    """
+
+    figures: list[Figure]
+    pictures: dict[str, Image]
+
+
+def evaluate(
+    metrics: Mapping[str, Metric],
+    protocol: Protocol,
+    sets: Sets,
+    *,
+    generator: str | None = None,
+    images: int | None = None,
+) -> Iterator[Evaluated]:
+    """Computes the figures of one metric after the other, from features computed once for all.
+
+    Every process of a job has to go through all of it.
+
+    Args:
+        metrics: by name.
+        protocol: what they go by.
+        sets: the images.
+        generator: the hash of the generator's weights.
+        images: how many images the generator was trained with.
+
+    Raises:
+        UsageError: figures that cannot be computed, before anything is generated where that can be
+            known.
+    """
+    for metric in metrics.values():
+        metric.check(sets)
+    sets.reference.extract(*extractors(metrics))
+    sets.generated.extract(*extractors(metrics))
+    for metric in metrics.values():
+        figures, pictures = list[Figure](), dict[str, Image]()
+        if processes().rank == 0:
+            by = protocol.of(metric, sets)
+            for quantity, value in metric(sets).items():
+                name = protocol.name(quantity, metric)
+                if isinstance(value, Image):
+                    pictures[name] = value
+                else:
+                    figures.append(Figure(name, float(value), by, generator, images, now()))
+        yield Evaluated(of_first(figures), pictures)
+
+
+def extractors(metrics: Mapping[str, Metric]) -> list[Extractor]:
+    """The extractors that metrics ask for, each once."""
+    asked = (metric.extractor for metric in metrics.values() if metric.extractor is not None)
+    return list({extractor.fingerprint: extractor for extractor in asked}.values())

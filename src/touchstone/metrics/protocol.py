@@ -1,0 +1,67 @@
+"""A protocol: what makes two figures comparable."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from touchstone.errors import UsageError
+from touchstone.metrics.metric import Metric
+from touchstone.metrics.sets import Sets
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How figures are computed, for all metrics of an evaluation, which bring the extractor.
+
+    Attributes:
+        generated: how many images are generated; of a folder of images, how many there are.
+        reference: the split of the real data, `train` or `test`; `all` of a folder.
+        seed: of the latents.
+
+    Raises:
+        UsageError: a number that makes no sense, or a split that does not exist.
+    """
+
+    generated: int
+    reference: str
+    seed: int
+
+    def __post_init__(self) -> None:
+        for key, least in (("generated", 1), ("seed", 0)):
+            value = getattr(self, key)
+            if type(value) is not int or value < least:
+                raise UsageError(
+                    f"protocol.{key}={value}: it has to be a whole number, {least} or more"
+                )
+        if self.reference not in ("train", "test", "all"):
+            raise UsageError(f"protocol.reference={self.reference}: it has to be train or test")
+
+    def name(self, quantity: str, metric: Metric) -> str:
+        """The name of a figure: `fid10k_fashion`, `kid50k_inception_test/deviation`."""
+        headline, slash, rest = quantity.partition("/")
+        thousands, hundreds = divmod(self.generated, 1000)
+        count = str(self.generated) if hundreds or not thousands else f"{thousands}k"
+        extractor = "" if metric.extractor is None else f"_{metric.extractor.name}"
+        split = "_test" if self.reference == "test" else ""
+        return f"{headline}{count}{extractor}{split}{slash}{rest}"
+
+    def of(self, metric: Metric, sets: Sets) -> dict[str, Any]:
+        """All that a metric's figures depend on beside the generator, in plain values."""
+        settings = {
+            key.lstrip("_"): value
+            for key, value in vars(metric).items()
+            if isinstance(value, bool | int | float | str)
+        }
+        extractor = metric.extractor
+        features = (
+            {}
+            if extractor is None
+            else {"extractor": extractor.name, "features": extractor.fingerprint}
+        )
+        return {
+            **features,
+            "generated": self.generated,
+            "reference": self.reference,
+            "real": sets.reference.source.content_hash,
+            "seed": self.seed,
+            **settings,
+        }
