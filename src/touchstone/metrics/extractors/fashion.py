@@ -7,6 +7,7 @@ import torch
 from safetensors.torch import load as load_safetensors
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from touchstone.errors import UsageError
 from touchstone.metrics.extractors.extractor import Extractor, fingerprint
@@ -71,6 +72,17 @@ class FashionClassifier(nn.Module):
         return logits
 
 
+def folded(trunk: nn.Sequential) -> nn.Sequential:
+    """The same layers, each batch norm folded into the convolution before it: half the time."""
+    layers: list[nn.Module] = []
+    for layer in trunk:
+        if isinstance(layer, nn.BatchNorm2d):
+            layers[-1] = fuse_conv_bn_eval(layers[-1], layer)  # type: ignore[type-var]
+        else:
+            layers.append(layer)
+    return nn.Sequential(*layers)
+
+
 class Fashion(Extractor):
     """The penultimate layer of our classifier of Fashion-MNIST: 64 features, 10 classes.
 
@@ -85,7 +97,7 @@ class Fashion(Extractor):
     name = "fashion"
     num_features = FashionClassifier.num_features
     classes = FashionClassifier.classes
-    fingerprint = fingerprint(FASHION_SHA256, "BT.601, bilinear antialiased to 28x28")
+    fingerprint = fingerprint(FASHION_SHA256, "BT.601, bilinear antialiased to 28x28, folded")
 
     def __init__(self) -> None:
         super().__init__()
@@ -96,6 +108,7 @@ class Fashion(Extractor):
         self.classifier = FashionClassifier()
         self.classifier.load_state_dict(load_safetensors(content))
         self.classifier.to(memory_format=torch.channels_last).eval()
+        self.classifier.trunk = folded(self.classifier.trunk)
 
     def forward(self, images: Tensor) -> Tensor:
         """Maps images, uint8 `(N, 1 or 3, H, W)`, to features, float32 `(N, 64)`."""
