@@ -82,7 +82,7 @@ def no_such_setting(error: ConfigCompositionException, conf: Path, name: str) ->
     if found is None:
         return " ".join(line.strip() for line in lines)
     settings = [str(key) for key in OmegaConf.load(conf / f"{name}.yaml")]
-    groups = [path.name for path in conf.iterdir() if path.is_dir()]
+    groups = [path.name for path in conf.iterdir() if path.is_dir() and path.name != found[1]]
     hint = "" if "." in found[1] else nearest(found[1], settings + groups)
     return f"{found[1]}: there is no such setting or group.{hint} --help lists them"
 

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+from tqdm import tqdm
 
 from touchstone.data.images import normalize
 from touchstone.draws import derive, seed_layers
@@ -159,7 +160,7 @@ def train_classifier(
             enabled=True, benchmark=False, deterministic=True, allow_tf32=False
         ),
     ):
-        for _ in range(epochs):
+        for _ in tqdm(range(epochs), desc="classifier", unit="epoch", delay=2, disable=None):
             for rows in torch.randperm(len(images), generator=draws).tensor_split(batches):
                 logits = classifier(images[rows].to(device))
                 loss = functional.cross_entropy(logits, labels[rows].to(device))

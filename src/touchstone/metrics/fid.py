@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 from touchstone.errors import UsageError
 from touchstone.metrics.extractors import Extractor
@@ -119,7 +120,8 @@ def bootstrap(features: Tensor, real: Gaussian, repeats: int = 200) -> dict[str,
     draws = torch.Generator().manual_seed(0)
     distance = frechet_distance(Gaussian.of(features), real)
     number = len(features)
-    drawn = (torch.randint(number, (number,), generator=draws) for _ in range(repeats))
+    again = tqdm(range(repeats), desc="bootstrap", delay=2, leave=False, disable=None)
+    drawn = (torch.randint(number, (number,), generator=draws) for _ in again)
     distances = torch.tensor(
         [frechet_distance(Gaussian.of(features[rows.to(features.device)]), real) for rows in drawn],
         dtype=torch.float64,

@@ -1,9 +1,13 @@
 """Nearest neighbours among features, exact, in blocks: never all distances at once."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
+from tqdm import tqdm
 
 ROWS, COLUMNS = 2048, 8192  # of a block of distances: 128 MiB in float64
+BAR: dict[str, Any] = {"unit": "block", "delay": 2, "leave": False, "disable": None}
 
 
 def nearest(
@@ -24,7 +28,7 @@ def nearest(
         Euclidean distances, float64 `(n, neighbours)`, and indices of points, int64, on the CPU.
     """
     distances, indices = [], []
-    for rows in torch.split(queries, ROWS):
+    for rows in tqdm(torch.split(queries, ROWS), desc="neighbours", **BAR):
         block = rows.to(device).double()
         found = torch.empty(len(rows), 0, dtype=torch.float64, device=device)
         where = torch.empty(len(rows), 0, dtype=torch.int64, device=device)
@@ -77,7 +81,7 @@ def contained(
     shrunk = 1 - queries.shape[1] * torch.finfo(torch.float64).eps
     held = torch.zeros(len(queries), dtype=torch.int64, device=device)
     holds = torch.zeros(len(centres), dtype=torch.int64, device=device)
-    for top in range(0, len(queries), ROWS):
+    for top in tqdm(range(0, len(queries), ROWS), desc="neighbours", **BAR):
         block = queries[top : top + ROWS].to(device).double()
         norms = shrunk * block.square().sum(1, keepdim=True)
         for left in range(0, len(centres), COLUMNS):

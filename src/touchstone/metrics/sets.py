@@ -263,6 +263,7 @@ class ImageSet:
             desc=self.name,
             unit=" images",
             delay=2,
+            leave=False,
             disable=None if share.rank == 0 else True,
         ) as progress:
             for number in mine:
