@@ -87,6 +87,24 @@ def test_a_run_without_a_key_is_recorded_offline(cli: Cli, tmp_path: Path) -> No
     assert f"wandb leet {shown.parent}\n" in done.stdout
 
 
+def test_figures_computed_afterwards_go_to_the_same_run(cli: Cli, tmp_path: Path) -> None:
+    cli(*TINY, "logger=wandb")
+    run = Run(only((tmp_path / "runs").iterdir()))
+    cli("evaluate", f"run={run.path}", "protocol.generated=100", "metrics.interval=null")
+    [figure] = run.figures()
+    found = records(max((run.path / "wandb").glob("offline-run-*")))
+
+    (started,) = (record["run"] for record in found if record["type"] == "run")
+    assert started["run_id"] == run.environment["id"]
+    history = [record["history"]["item"] for record in found if record["type"] == "history"]
+    [item] = [item for item in history if figure.name in item]
+    assert item[figure.name] == pytest.approx(figure.value)
+    assert item["images"] == 256
+    summary = [record["summary"] for record in found if record["type"] == "summary"]
+    assert figure.protocol["features"] in json.dumps(summary)
+    assert str(figure.generator) in json.dumps(summary)
+
+
 def test_csv_and_tensorboard_together(
     train: Callable[..., Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -53,7 +53,7 @@ def load(
     parted = all((root / part).is_dir() for part in SPLITS)
     if parted:
         names = [name for name in names if PurePath(name).parts[0] in SPLITS]
-    chosen = [name for name in names if (_split_of(name, parted)) == split]
+    chosen = [name for name in names if (split_of(name, parted)) == split]
     if not chosen:
         raise UsageError(
             f"data.path={path}: none of its {len(names)} pictures falls to the {split} split; "
@@ -83,7 +83,7 @@ def find(root: Path) -> Iterator[str]:
                 yield (Path(place) / name).relative_to(root).as_posix()
 
 
-def _split_of(name: str, parted: bool) -> str:
+def split_of(name: str, parted: bool) -> str:
     if parted:
         return PurePath(name).parts[0]
     digest = hashlib.blake2b(name.encode(errors="surrogateescape"), digest_size=8).digest()

@@ -461,7 +461,7 @@ def files(path: str | Path, cache: str | Path, splits: Mapping[str, Images]) -> 
     names: list[str] = []
     broken: dict[str, str] = {}
     for split in splits:
-        chosen = [name for name in found if image_folder._split_of(name, parted) == split]
+        chosen = [name for name in found if image_folder.split_of(name, parted) == split]
         with redirect_stderr(io.StringIO()):  # which were skipped was said when they were loaded
             kept = cached(root, chosen, Path(cache), resolution=resolution, channels=channels)[1]
         names += kept
