@@ -40,7 +40,7 @@ class Stripes(nn.Module):
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
         light = 0 if labels is None else labels.view(-1, 1, 1, 1) / 10
         made = (latents.tanh().view(-1, 1, 2, 2) * 0.5 + light).clamp(-1, 1)
-        return made if self.low < 0 else made.abs()
+        return made if self.low < 0 else made.abs() * 2
 
 
 def images(number: int, labels: bool = False) -> Images:
@@ -125,9 +125,18 @@ def test_a_conditional_generator_makes_every_class_in_turn() -> None:
 def test_samples_between_0_and_1_are_refused() -> None:
     drawn = ImageSet(Drawn(Stripes(low=0.0), 300, seed=0, device="cpu"), "generated")
     with pytest.raises(
-        UsageError, match=r"lie in \[0\.00, 0\.\d\d\]: they have to be in \[-1, 1\]"
+        UsageError, match=r"lie in \[0\.0\d, \d\.\d\d\]: they have to be in \[-1, 1\]"
     ):
         drawn.extract(Mean())
+
+
+def test_a_generator_that_makes_next_to_nothing_yet_is_not_refused() -> None:
+    class Faint(Stripes):
+        def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+            return super().forward(latents).abs() * 0.01
+
+    drawn = ImageSet(Drawn(Faint(), 300, seed=0, device="cpu"), "generated")
+    assert drawn.pixels().unique().tolist() == [128]
 
 
 def test_samples_that_are_not_finite_are_refused() -> None:

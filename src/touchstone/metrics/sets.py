@@ -114,7 +114,8 @@ class Drawn:
         low, high = made.aminmax()
         if not (low.isfinite() and high.isfinite()):
             raise UsageError("the generator's samples are not finite: no figure can be computed")
-        if low >= 0 and high <= 1 and made.numel() > 1:
+        # Black and white are there, and nothing is darker than a middle grey would be.
+        if 0 <= low < 0.05 and 0.9 < high <= 1:
             raise UsageError(
                 f"the generator's samples lie in [{float(low):.2f}, {float(high):.2f}]: they have "
                 "to be in [-1, 1], black being -1 and white 1"
