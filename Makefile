@@ -7,19 +7,23 @@ BIN := $(VENV)/bin
 SETTINGS := pyproject.toml constraints.txt
 INSTALL := $(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: help train test lint data
+.PHONY: help train dashboard test lint data
 .NOTPARALLEL:
 
 help:
-	@echo "make train   sets up, gets Fashion-MNIST, trains the default experiment and prints its FID"
-	@echo "make test    sets up with the tools of development, then lint, types and all tests"
-	@echo "make lint    ruff and mypy alone"
-	@echo "make data    gets the data that the tests need"
+	@echo "make train      sets up, gets Fashion-MNIST, trains the default experiment and prints its FID"
+	@echo "make dashboard  opens a page with the runs' curves and samples, of this machine alone"
+	@echo "make test       sets up with the tools of development, then lint, types and all tests"
+	@echo "make lint       ruff and mypy alone"
+	@echo "make data       gets the data that the tests need"
 	@echo
 	@echo "The set-up lies in $(VENV); PYTHON=python3.13 names another Python to make it with."
 
 train: $(VENV)/installed
 	$(BIN)/python train.py experiments=quickstart
+
+dashboard: $(VENV)/installed
+	$(BIN)/touchstone dashboard
 
 test: lint data
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
@@ -33,7 +37,7 @@ data: $(VENV)/installed-dev
 	$(BIN)/python scripts/fetch_data.py data=fashion_mnist
 
 $(VENV)/installed: $(SETTINGS) | $(BIN)/pip
-	$(INSTALL) --editable .
+	$(INSTALL) --editable '.[dashboard]'
 	@touch $@
 
 $(VENV)/installed-dev: $(SETTINGS) | $(BIN)/pip

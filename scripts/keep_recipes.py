@@ -13,7 +13,7 @@ from touchstone.cli.front import register_resolvers
 
 ROOT = Path(__file__).parents[1]
 # Where things lie on a machine, and what a single run is about, is no part of a recipe.
-ELSEWHERE = ("runs_dir", "cache_dir", "data_dir", "resume", "rerun", "debug")
+ELSEWHERE = ("runs_dir", "cache_dir", "data_dir", "resume", "rerun", "sweep", "debug")
 
 
 def composition(recipe: str) -> str:

@@ -1,11 +1,12 @@
 """What the tests share: the command line in a process of its own, and in this one."""
 
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -14,8 +15,12 @@ from omegaconf import DictConfig, open_dict
 
 from touchstone.cli.front import explained, register_resolvers
 
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
+CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 KEYS = ("WANDB_API_KEY", "WANDB_MODE", "WANDB_BASE_URL", "WANDB_IDENTITY_TOKEN_FILE")
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -113,3 +118,18 @@ def train(
         return after.pop() if after else max((tmp_path / "runs").glob("*"), default=tmp_path)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator["Browser"]:
+    """A headless Chromium of the machine, for a module: its driver holds the event loop."""
+    driver = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    found = next(filter(None, map(shutil.which, CHROMIUM)), None)
+    if found is None:
+        pytest.skip(f"no Chromium: none of {', '.join(CHROMIUM)} is on the path")
+    arguments = ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
+    arguments += ["--no-sandbox"] if os.getuid() == 0 else []  # root has none to run in
+    with driver.sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=found, args=arguments)
+        yield chromium
+        chromium.close()

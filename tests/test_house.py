@@ -17,8 +17,8 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 FLOORS = (
     {"errors", "draws", "reproducible"},
     {"losses", "penalties", "augmentations", "average", "schedules", "networks"},
-    {"data", "pictures", "sampling", "tracking"},
-    {"metrics", "gan", "trained"},
+    {"data", "pages", "pictures", "sampling", "tracking"},
+    {"comparison", "metrics", "gan", "trained"},
     {"cost"},
     {"callbacks"},
     {"cli"},

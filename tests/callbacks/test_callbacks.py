@@ -11,7 +11,15 @@ import torch
 from pytorch_lightning import Callback, LightningDataModule, Trainer
 from torch import Tensor, nn
 
-from touchstone.callbacks import Checkpointing, Curves, Divergence, Evaluation, Progress, Samples
+from touchstone.callbacks import (
+    Checkpointing,
+    Curves,
+    Divergence,
+    Evaluation,
+    Progress,
+    Pruning,
+    Samples,
+)
 from touchstone.data.images import Images, quantize
 from touchstone.errors import DivergedError, InterruptionError, UsageError
 from touchstone.gan import GAN
@@ -211,6 +219,32 @@ def test_the_best_is_written_before_the_last_that_tells_of_it(play: Callable[...
 
     play(2, evaluating(Scripted([1.0]), every=8), Checkpointing(every=8), Watch())
     assert written == ["best.ckpt", "last.ckpt"]
+
+
+@pytest.mark.parametrize(
+    ("others", "own", "images"),
+    [
+        ([1.0, 2.0, 4.0], 2.5, 8),  # worse than their median of 2
+        ([1.0, 2.0, 4.0], 1.5, 24),
+        ([1.0, 2.0], 9.0, 24),  # too few to say
+    ],
+)
+def test_a_run_worse_than_the_median_of_the_others_ends(
+    play: Callable[..., Any], tmp_path: Path, others: list[float], own: float, images: int
+) -> None:
+    jobs = tmp_path / "sweep" / "jobs"
+    jobs.mkdir(parents=True)
+    for number, figure in enumerate(others):
+        other = Run.create(tmp_path / "others", "run", "", {})
+        other.append(8, {"scripted7": figure})
+        other.append(16, {"scripted7": 0.0})
+        (jobs / f"{number}.run").write_text(str(other.path))
+    pruning = Pruning(tmp_path / "sweep", others=3)
+    run, gan = play(6, evaluating(Scripted([own, -1.0, -1.0]), every=8), pruning)
+    assert gan.images == images
+    assert pruning.pruned is (images == 8)
+    if pruning.pruned:
+        assert read(run.checkpoint())["images"] == 8
 
 
 def test_evaluations_are_left_out_of_the_seconds(play: Callable[..., Any]) -> None:

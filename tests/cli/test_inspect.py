@@ -11,7 +11,7 @@ from hydra.errors import InstantiationException
 from omegaconf import DictConfig
 from PIL import Image
 
-from touchstone.cli import pages
+from touchstone import pages
 from touchstone.cli.front import explanation, register_resolvers
 from touchstone.cli.inspect import inspect
 from touchstone.errors import UsageError

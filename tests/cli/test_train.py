@@ -35,7 +35,7 @@ def test_a_run_is_its_plain_record(environment: dict[str, str], tmp_path: Path) 
         text=True,
         check=True,
     )
-    (run,) = (tmp_path / "runs").iterdir()
+    (run,) = (tmp_path / "runs").glob("2*")
     assert run.name.endswith("_dcgan_vanilla_digits_s0")
 
     lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
@@ -338,7 +338,7 @@ def test_parts_from_outside_the_package(cli: Cli, tmp_path: Path) -> None:
         "images=64",
         PYTHONPATH=str(tmp_path),
     )
-    (run,) = (tmp_path / "runs").iterdir()
+    (run,) = (tmp_path / "runs").glob("2*")
     assert run.name.endswith("_flat_squares_squares_s0")
     summary = json.loads((run / "summary.json").read_text())
     assert summary["figures"]["brightness32"] > 0

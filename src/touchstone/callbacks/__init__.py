@@ -5,6 +5,7 @@ from touchstone.callbacks.curves import Curves
 from touchstone.callbacks.divergence import Divergence
 from touchstone.callbacks.evaluation import Evaluation
 from touchstone.callbacks.progress import Progress
+from touchstone.callbacks.pruning import Pruning
 from touchstone.callbacks.samples import Samples
 
-__all__ = ["Checkpointing", "Curves", "Divergence", "Evaluation", "Progress", "Samples"]
+__all__ = ["Checkpointing", "Curves", "Divergence", "Evaluation", "Progress", "Pruning", "Samples"]

@@ -7,10 +7,16 @@ import sys
 VERBS = {
     "train": "train a GAN, resume a run, or start one from another's configuration",
     "evaluate": "compute figures of a run, or of images that others made, by a named protocol",
+    "compare": "compare runs: a leaderboard, whether they differ, a report and tables",
     "sample": "draw samples of a run: a grid, single pictures, arrays, an interpolation",
     "export": "write a run's averaged generator, with its configuration, to one file",
     "inspect": "check a data set: duplicates, corrupt and blank pictures, class balance, overlap",
+    "dashboard": "open the local dashboard: runs' curves overlaid, their samples side by side",
 }
+
+
+# This process's words as they were given, for whoever has to repeat them.
+called: list[str] = []
 
 
 def main() -> None:
@@ -23,6 +29,7 @@ def main() -> None:
 
             print(f"touchstone {__version__}")
         case [verb, *overrides] if verb in VERBS:
+            called.extend(sys.argv)
             sys.argv = [f"touchstone {verb}", *overrides]
             importlib.import_module(f"touchstone.cli.{verb}").main()
         case [verb, *_]:

@@ -19,29 +19,39 @@ from hydra.errors import (
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from touchstone.cli import sweep
 from touchstone.errors import DivergedError, InterruptionError, UsageError
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
 
-def enter(name: str, task: Callable[[DictConfig], None], conf: Path | None = None) -> None:
+def enter(
+    name: str,
+    task: Callable[[DictConfig], None],
+    conf: Path | None = None,
+    job: Callable[[DictConfig], float | None] | None = None,
+) -> None:
     """Composes the settings of a verb from the command line and runs its task with them.
 
     Args:
         name: the verb, which has a file `NAME.yaml` in the configuration's folder.
         task: what the verb does.
         conf: the configuration's folder; by default the checkout's, or the one in the package.
+        job: what is done in its place for each composition of a multirun.
     """
     if conf is None:
         beside = PACKAGE.parents[1] / "conf"
         conf = beside if (beside / f"{name}.yaml").is_file() else PACKAGE / "conf"
     register_resolvers()
 
-    def run(settings: DictConfig) -> None:
+    def run(settings: DictConfig) -> float | None:
+        if job is not None:
+            return job(settings)
         status = explained(task, settings)
         if status:
             # Not by an exception: Hydra would print its traceback.
             sys.exit(status)
+        return None
 
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises; what is said of it is said here
     try:
@@ -61,6 +71,7 @@ def fail(message: str) -> NoReturn:
     """Says what cannot be done and exits; of a job's processes the first one says it."""
     if os.environ.get("LOCAL_RANK", "0") == "0":
         print(f"touchstone: {message}", file=sys.stderr)
+        sweep.record_reason(message)
     sys.exit(1)
 
 
@@ -117,6 +128,7 @@ def explained(task: Callable[[DictConfig], None], settings: DictConfig) -> int:
             raise
         if os.environ.get("LOCAL_RANK", "0") == "0":
             print(f"touchstone: {message}", file=sys.stderr)
+            sweep.record_reason(message)
         return 1
     return 0
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from omegaconf import DictConfig
 
-from touchstone.cli import pages
+from touchstone import pages
 from touchstone.cli.front import enter
 from touchstone.errors import UsageError
 

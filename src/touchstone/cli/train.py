@@ -2,14 +2,18 @@
 
 import os
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from touchstone import cli
+from touchstone.cli import sweep
 from touchstone.cli.checks import check
-from touchstone.cli.front import enter, plain
+from touchstone.cli.front import enter, fail, plain
+from touchstone.errors import UsageError
 
 if TYPE_CHECKING:
     from pytorch_lightning import Callback, Trainer
@@ -23,8 +27,26 @@ RUN_VARIABLE = "TOUCHSTONE_RUN"
 
 
 def main(conf: Path | None = None) -> None:
-    """Trains as the command line says."""
-    enter("train", train, conf)
+    """Trains as the command line says; with `-m`, every run of a sweep."""
+    if not {"-m", "--multirun"} & set(sys.argv):
+        enter("train", train, conf)
+        return
+    try:
+        folder, words = sweep.begin(sys.argv[1:])
+    except UsageError as error:
+        fail(str(error))
+    sys.argv += words
+    try:
+        enter("train", train, conf, job=sweep.perform)
+    except ValueError:  # a study none of whose trials came to a figure
+        if not sweep.conclude(folder):
+            raise
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sweep.conclude(folder)
+        print(f"interrupted; to go on: the same words with sweep={folder.name} resume=true")
+        sys.exit(130)
+    sys.exit(sweep.conclude(folder))
 
 
 def train(composed: DictConfig) -> None:
@@ -35,16 +57,17 @@ def train(composed: DictConfig) -> None:
         DivergedError: a loss or weight that is not finite.
         InterruptionError: a signal; a checkpoint was written.
     """
+    sweep.end_with_sweep()
     settings, run = chosen(composed)
     check(settings)
     quieten()
 
     from hydra.utils import instantiate
 
-    from touchstone.callbacks import Evaluation
+    from touchstone.callbacks import Evaluation, Pruning
     from touchstone.cli import report
     from touchstone.data.module import Data
-    from touchstone.errors import DivergedError, InterruptionError, UsageError
+    from touchstone.errors import DivergedError, InterruptionError
     from touchstone.tracking.loggers import Record
     from touchstone.tracking.run import Run
     from touchstone.trained import save
@@ -72,6 +95,7 @@ def train(composed: DictConfig) -> None:
     else:
         run.configure(text)
     os.environ[RUN_VARIABLE] = str(run.path.resolve())
+    sweep.record_run(run.path)
     report.announce(run, gan, images, start)
 
     trackers = {name: make(run) for name, make in instantiate(settings.logger).items()}
@@ -82,8 +106,10 @@ def train(composed: DictConfig) -> None:
     status = "failed"
     try:
         checkpoint = run.checkpoint() if start else None
-        trainer.fit(gan, datamodule=data, ckpt_path=checkpoint, weights_only=True)
-        status = "finished"
+        with as_called():
+            trainer.fit(gan, datamodule=data, ckpt_path=checkpoint, weights_only=True)
+        pruned = any(isinstance(one, Pruning) and one.pruned for one in callbacks.values())
+        status = "pruned" if pruned else "finished"
     except DivergedError as error:
         status = "diverged"
         raise DivergedError(f"{error}. {report.last_good(run)}") from error
@@ -100,7 +126,7 @@ def train(composed: DictConfig) -> None:
             with suppress(OSError):  # a full disk, which is what the message should be about
                 run.summarize(report.summary(gan, callbacks, status, settings.batch_size))
         for logger in loggers:
-            logger.finalize("success" if status == "finished" else status)
+            logger.finalize("success" if status in ("finished", "pruned") else status)
         finish_wandb(status)
         os.environ.pop(RUN_VARIABLE, None)
     if trainer.is_global_zero:
@@ -112,7 +138,6 @@ def chosen(composed: DictConfig) -> tuple[DictConfig, "Run | None"]:
     """The settings to train with, and the run to go on with, if any."""
     from hydra.core.hydra_config import HydraConfig
 
-    from touchstone.errors import UsageError
     from touchstone.tracking.run import Run
 
     if RUN_VARIABLE in os.environ and os.environ.get("LOCAL_RANK", "0") != "0":
@@ -133,13 +158,23 @@ def chosen(composed: DictConfig) -> tuple[DictConfig, "Run | None"]:
     return settings, run if verb == "resume" else None
 
 
+@contextmanager
+def as_called() -> Iterator[None]:
+    """Lets Lightning start further processes by the words that this one was started by."""
+    words = sys.argv
+    sys.argv = cli.called or words
+    try:
+        yield
+    finally:
+        sys.argv = words
+
+
 def images_at(run: "Run", budget: int) -> int:
     """How many images a run's last checkpoint has seen; 0 where it was killed before its first.
 
     Raises:
         UsageError: where the checkpoint cannot be read, or the budget is spent.
     """
-    from touchstone.errors import UsageError
     from touchstone.tracking.reading import read
 
     if not run.checkpoint().exists():
@@ -159,7 +194,6 @@ def build(settings: DictConfig) -> "GAN":
     from hydra.utils import instantiate
 
     from touchstone.draws import derive
-    from touchstone.errors import UsageError
     from touchstone.gan import GAN
 
     torch.manual_seed(derive(settings.seed, "weights"))
@@ -200,8 +234,6 @@ def try_trainer(settings: DictConfig) -> None:
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
-
-    from touchstone.errors import UsageError
 
     try:
         instantiate(settings.trainer, logger=False, enable_checkpointing=False)

@@ -61,7 +61,8 @@ def evaluate(
                 if isinstance(value, Image):
                     pictures[name] = value
                 else:
-                    figures.append(Figure(name, float(value), by, generator, images, now()))
+                    higher = metric.higher_is_better
+                    figures.append(Figure(name, float(value), by, generator, images, now(), higher))
         yield Evaluated(of_first(figures), pictures)
 
 

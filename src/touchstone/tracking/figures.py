@@ -20,6 +20,7 @@ class Figure:
         generator: the hash of the weights that generated the images; None for others' images.
         images: how many real images these weights were trained with.
         time: when it was computed, ISO 8601.
+        higher_is_better: of its metric's headline.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Figure:
     generator: str | None = None
     images: int | None = None
     time: str = ""
+    higher_is_better: bool = False
 
     def line(self) -> dict[str, Any]:
         """The figure in plain values, as it stands in a record."""

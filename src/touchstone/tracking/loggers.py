@@ -4,11 +4,13 @@ A logger that can show pictures has `log_image(key, images, step)`, as Lightning
 Biases. The step is always `images`.
 """
 
+import io
 import netrc
 import os
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -97,6 +99,65 @@ class TensorBoard(TensorBoardLogger):
             self.experiment.add_image(tag, pixels, step or 0, dataformats="HWC")
 
 
+class Trackio(Logger):
+    """Writes to the local dashboard's database, from a thread of trackio's, with `images` as step.
+
+    Args:
+        experiment: trackio's own run.
+    """
+
+    def __init__(self, experiment: Any) -> None:
+        super().__init__()
+        self.experiment = experiment
+
+    @property
+    def name(self) -> str:
+        """The run's name."""
+        return str(self.experiment.name)
+
+    @property
+    def version(self) -> str:
+        """The run's identity, which a resumed run keeps."""
+        return str(self.experiment.id)
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kw: Any) -> None:
+        """Hands over the configuration, which goes with the first figures."""
+        self.experiment.config.update(dict(params))
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Logs figures at so many images."""
+        self.experiment.log(dict(metrics), step=step or 0)
+
+    @rank_zero_only
+    def log_image(self, key: str, images: list[Any], step: int | None = None) -> None:
+        """Keeps PIL images as PNG, each beside those of the other runs at as many images."""
+        import trackio
+
+        for number, image in enumerate(images):
+            name = f"{key}/{number}" if number else key
+            picture = trackio.Image(image, caption=f"{step or 0:,} images")
+            self.experiment.log({name: picture}, step=step or 0)
+
+    @rank_zero_only
+    def log_figures(self, figures: Sequence[Figure]) -> None:
+        """Keeps each figure's protocol, and what generated the images, as a report."""
+        import trackio
+
+        for figure in figures:
+            lines = [f"- {key}: {value}" for key, value in figure.line().items()]
+            text = "\n".join([f"### {figure.name}", *lines])
+            report = {f"figures/{figure.name}": trackio.Markdown(text)}
+            self.experiment.log(report, step=figure.images or 0)
+
+    @rank_zero_only
+    def finalize(self, status: str) -> None:
+        """Waits until all is written."""
+        with redirect_stdout(io.StringIO()):
+            self.experiment.finish()
+
+
 def csv(run: Run) -> CSVLogger:
     """A table in `csv/metrics.csv`."""
     return CSVLogger(run.path, name="", version="csv")
@@ -161,6 +222,44 @@ def wandb(
             wandb.teardown()
             reason = str(error).splitlines()[0] if str(error) else type(error).__name__
             print(f"Weights & Biases ({mode}) is left out: {reason}", file=sys.stderr)
+    return None
+
+
+def trackio(run: Run, *, project: str, group: str | None = None) -> Trackio | None:
+    """A run in the local dashboard, whose database lies beside the runs, in `trackio/`.
+
+    A tracker never fails a run: where trackio is not installed, or cannot be used, that is said.
+    A resumed run continues the same one.
+    """
+    if os.environ.get("LOCAL_RANK", "0") != "0":
+        return None
+    folder = run.path.parent.resolve() / "trackio"
+    os.environ["TRACKIO_DIR"] = str(folder)  # read once, when trackio is imported
+    try:
+        from trackio.run import Run as Base
+        from trackio.utils import TRACKIO_DIR
+
+        if folder != TRACKIO_DIR:
+            raise RuntimeError(f"this process logs to {TRACKIO_DIR} already")
+        folder.mkdir(exist_ok=True)
+
+        class Experiment(Base):
+            # Where a token of Hugging Face lies about, trackio would ask them whose it is.
+            def _get_username(self) -> None:
+                return None
+
+        identity = run.environment["id"]
+        # The class and not `trackio.init`, which finds a run to resume by its name.
+        with redirect_stdout(io.StringIO()):
+            experiment = Experiment(
+                url=None, project=project, client=None, name=run.name, run_id=identity, group=group
+            )
+        return Trackio(experiment)
+    except ModuleNotFoundError:
+        reason = "it is not installed (pip install 'touchstone[dashboard]')"
+    except Exception as error:  # whatever a tracker's client raises
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    print(f"trackio is left out: {reason}", file=sys.stderr)
     return None
 
 

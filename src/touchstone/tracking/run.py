@@ -209,7 +209,7 @@ def lines(path: Path) -> Iterator[dict[str, Any]]:
 def environment() -> dict[str, Any]:
     """What a run is started with: the command, versions, the git commit and the machine."""
     return {
-        "id": secrets.token_hex(4),
+        "id": os.environ.get("WANDB_RUN_ID") or secrets.token_hex(4),  # given by a W&B agent
         "started": datetime.datetime.now().astimezone().isoformat(timespec="seconds"),
         "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
         "versions": {

@@ -5,7 +5,7 @@ The functions give HTML; what they are given is text, which they escape.
 
 import base64
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -20,6 +20,7 @@ _STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 60rem; margin: 0 auto; padding: 1rem;
   overflow-wrap: anywhere; background: light-dark(#fff, #181818); }
 h1 { font-size: 1.5rem; margin: .5rem 0 } h2 { font-size: 1.15rem; margin: 2.2rem 0 .5rem }
+h3 { font-size: 1rem; margin: 1.8rem 0 .5rem }
 p, li { max-width: 46rem } .soft, figcaption, th { color: var(--soft) }
 .panel { background: var(--panel); border: 1px solid var(--line); border-radius: 8px;
   padding: .8rem 1rem } .panel ol { margin: .3rem 0; padding-left: 1.4rem }
@@ -39,13 +40,19 @@ img { height: min(84px, 21vw); image-rendering: pixelated; display: block }
 """
 
 
-def page(title: str, parts: Iterable[str]) -> str:
-    """A whole page of HTML parts, in light and dark, as wide as the screen that it is read on."""
+def page(title: str, parts: Iterable[str], style: str = "") -> str:
+    """A whole page of HTML parts, in light and dark, as wide as the screen that it is read on.
+
+    Args:
+        title: what stands above the page, and in the browser's tab.
+        parts: HTML, as the functions of this module give it.
+        style: CSS beside the pages' own.
+    """
     return "\n".join(
         [
             '<!doctype html><html lang="en"><head><meta charset="utf-8">',
             '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(title)}</title><style>{_STYLE}</style></head><body>",
+            f"<title>{escape(title)}</title><style>{_STYLE}{style}</style></head><body>",
             f"<h1>{escape(title)}</h1>",
             *parts,
             "</body></html>\n",
@@ -53,9 +60,9 @@ def page(title: str, parts: Iterable[str]) -> str:
     )
 
 
-def heading(text: str) -> str:
-    """The heading of a section."""
-    return f"<h2>{escape(text)}</h2>"
+def heading(text: str, level: int = 2) -> str:
+    """The heading of a section; of a part of one, at level 3."""
+    return f"<h{level}>{escape(text)}</h{level}>"
 
 
 def paragraph(text: str, *, soft: bool = False) -> str:
@@ -84,13 +91,23 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
 
 
-def bars(counts: Sequence[tuple[str, int]]) -> str:
-    """A bar a name, the longest over the whole width."""
-    most = max((count for _, count in counts), default=0) or 1
+def bars(
+    values: Sequence[tuple[str, float]],
+    whole: float | None = None,
+    written: Callable[[float], str] = "{:,}".format,
+) -> str:
+    """A bar a name.
+
+    Args:
+        values: names and what their bars stand for.
+        whole: what a bar over the whole width stands for; the largest value unless given.
+        written: how a value is written at the end of its bar.
+    """
+    most = whole or max((value for _, value in values), default=0) or 1
     rows = [
-        f'<div>{escape(name)}</div><span style="width:{100 * count / most:.1f}%"></span>'
-        f"<b>{count:,}</b>"
-        for name, count in counts
+        f'<div>{escape(name)}</div><span style="width:{100 * value / most:.1f}%"></span>'
+        f"<b>{written(value)}</b>"
+        for name, value in values
     ]
     return f'<div class="bars">{"".join(rows)}</div>'
 
