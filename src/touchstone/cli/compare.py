@@ -22,7 +22,7 @@ def compare(settings: DictConfig) -> None:
     Raises:
         UsageError: a setting is wrong, or no run is left to be compared.
     """
-    from touchstone.comparison import groups, page, runs, tables
+    from touchstone.comparison import groups, page, runs, study, tables
 
     where = dict(runs.flat(plain(settings.where)))
     if settings.sweep is not None:
@@ -54,7 +54,8 @@ def compare(settings: DictConfig) -> None:
     }
     to = Path(settings.to)
     to.mkdir(parents=True, exist_ok=True)
-    page.write(comparisons, left_out, to / "report.html")
+    plots = {} if settings.sweep is None else study.plots(folder / "sweeps" / str(settings.sweep))
+    page.write(comparisons, left_out, to / "report.html", plots)
     for name, text in texts.items():
         (to / name).write_text(text, "utf-8")
     print(texts["leaderboard.md"])

@@ -107,13 +107,16 @@ def conclude(run: Run, trackers: dict[str, Any]) -> None:
     grids = sorted((run.path / "samples").glob("*.png"))
     if grids:
         lines.append(f"{'samples':16}{shown(grids[-1])}")
+    if trackers.get("trackio") is not None:
+        here = "" if run.path.parent == Path("runs") else f" runs_dir={shown(run.path.parent)}"
+        lines.append(f"{'dashboard':16}{program('touchstone')} dashboard{here}")
     if trackers.get("wandb") is not None:
         experiment = trackers["wandb"].experiment
         if experiment.url:
-            lines.append(f"{'dashboard':16}{experiment.url}")
+            lines.append(f"{'online':16}{experiment.url}")
         else:
             folder = shown(run.path / "wandb")
-            lines.append(f"{'dashboard':16}{program('wandb')} leet {folder}")
+            lines.append(f"{'in a terminal':16}{program('wandb')} leet {folder}")
             lines.append(f"{'sync':16}{program('wandb')} sync {shown(Path(experiment.dir).parent)}")
     elif "tensorboard" in trackers:
         lines.append(

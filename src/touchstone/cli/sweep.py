@@ -82,14 +82,22 @@ class Job:
             return content
         return {}
 
+    @property
+    def summary(self) -> dict[str, Any]:
+        """What its run says of how it ended; nothing where there is none."""
+        with contextlib.suppress(OSError, json.JSONDecodeError):
+            if self.run is not None:
+                content: dict[str, Any] = json.loads((self.run / "summary.json").read_text())
+                return content
+        return {}
+
     def conclude(self, status: int, seconds: float) -> None:
         """Writes how it ended, from what the process that trained has left."""
-        summary: dict[str, Any] = {}
-        if self.run is not None:
-            with contextlib.suppress(OSError, json.JSONDecodeError):
-                summary = json.loads((self.run / "summary.json").read_text())
-        ended = summary.get("status", "failed") if self.run is not None else "failed"
-        if status and ended not in (*DONE, "interrupted"):
+        summary = self.summary
+        ended = summary.get("status", "failed")
+        if status and ended in ("finished", "pruned"):  # said of an earlier attempt
+            ended = "failed"
+        if ended == "interrupted" and status not in (128 + signal.SIGINT, 128 + signal.SIGTERM):
             ended = "failed"
         figures = list(summary.get("figures", {}).values())
         outcome = {
@@ -127,6 +135,8 @@ def perform(settings: DictConfig) -> float | None:
     with job.file("lock").open("w") as lock:
         # Held by the process that trains as well: should this one be killed, the next waits for it.
         fcntl.flock(lock, fcntl.LOCK_EX)
+        if not job.outcome and job.summary.get("status") in DONE:  # it outlived its sweep
+            job.conclude(0, job.summary["seconds"])
         if job.outcome.get("status") not in DONE:
             start(job, hydra, lock)
     figure: float | None = job.outcome.get("figure")
@@ -195,7 +205,7 @@ def slot(folder: Path, number: int) -> Iterator[dict[str, str]]:
 
 def part_of_machine(share: int, number: int) -> dict[str, str]:
     """The cores and devices of one of `number` jobs that run at once."""
-    cores = max(1, len(os.sched_getaffinity(0)) // number)
+    cores = max(1, (os.cpu_count() or 1) // number)
     variables = {"OMP_NUM_THREADS": str(cores)}
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
     # Counted without torch, which takes seconds and is of no other use here.

@@ -76,9 +76,23 @@ function samples(section, { steps, grids }) {
   show();
 }
 
+/** A study's plot, as Optuna has drawn it. */
+function plot(element) {
+  const { data, layout } = JSON.parse(element.dataset.plot);
+  const draw = () => Plotly.react(element, data, {
+    ...layout, template: undefined, title: undefined,
+    font: { color: getComputedStyle(document.body).color },
+    paper_bgcolor: "transparent", plot_bgcolor: "transparent", margin: { r: 56 },
+  }, { responsive: true, displaylogo: false, modeBarButtons: BUTTONS });
+  DARK.addEventListener("change", draw);
+  draw();
+}
+
 const comparisons = JSON.parse(document.getElementById("data").textContent);
 const sections = [...document.querySelectorAll(".comparison")];
 sections.forEach((section, i) => comparisons[i].grids.length && samples(section, comparisons[i]));
 // Plotly comes last in the page, and takes a second or so: all else can be used before.
-document.addEventListener("DOMContentLoaded", () => sections.forEach(
-  (section, i) => comparisons[i].lines.length && chart(section, comparisons[i])));
+document.addEventListener("DOMContentLoaded", () => {
+  sections.forEach((section, i) => comparisons[i].lines.length && chart(section, comparisons[i]));
+  document.querySelectorAll(".plot").forEach(plot);
+});

@@ -32,7 +32,10 @@ STROKES = {"solid": "solid", "dash": "dashed"}  # Plotly's and CSS's
 
 
 def write(
-    comparisons: Sequence[Comparison], left_out: Sequence[tuple[Path, str]], path: Path
+    comparisons: Sequence[Comparison],
+    left_out: Sequence[tuple[Path, str]],
+    path: Path,
+    plots: Mapping[str, str] | None = None,
 ) -> None:
     """Writes the report, which opens anywhere with no network.
 
@@ -42,6 +45,7 @@ def write(
         comparisons: one a protocol, each a section of the page.
         left_out: folders that are not compared, and why.
         path: the HTML file.
+        plots: of a study, Plotly's figures as JSON, by their titles.
     """
     from plotly.offline import get_plotlyjs
 
@@ -62,6 +66,9 @@ def write(
                 "grids": shown.embedded(BYTES // len(comparisons)),
             }
         )
+    for title, plot in (plots or {}).items():
+        parts.append(pages.heading(title))
+        parts.append(f'<div class="plot" data-plot="{escape(plot)}"></div>')
     if left_out:
         parts.append(pages.heading(f"Left out: {len(left_out):,}"))
         parts.append(pages.listing(f"{folder}: {reason}" for folder, reason in left_out))

@@ -19,7 +19,7 @@ from touchstone.errors import UsageError
 from touchstone.tracking.figures import Figure
 from touchstone.tracking.run import lines
 
-SWEEPS = "sweeps"  # lies among the runs, with the records of sweeps
+NO_RUNS = ("sweeps", "trackio")  # lie among the runs: records of sweeps, the local dashboard's data
 LeftOut = tuple[Path, str]
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _REFERENCE = re.compile(r"\$\{(\.*)([\w.]+)\}")
@@ -51,14 +51,14 @@ def _matching(word: str, folder: Path) -> list[Path]:
 
 def _inside(path: Path) -> list[Path]:
     """The folders in a folder of runs; otherwise the path itself."""
-    if path.name == SWEEPS:
+    if path.name in NO_RUNS:
         return []
     if not path.is_dir() or (path / "config.yaml").exists():
         return [path]
     inside = sorted(
         child
         for child in path.iterdir()
-        if child.is_dir() and child.name != SWEEPS and not child.name.startswith(".")
+        if child.is_dir() and child.name not in NO_RUNS and not child.name.startswith(".")
     )
     return inside if any((child / "config.yaml").exists() for child in inside) else [path]
 
