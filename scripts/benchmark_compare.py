@@ -10,6 +10,7 @@ with what it writes; then its parts, one after the other.
 import itertools
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -98,6 +99,24 @@ def timed(what: str, task: Callable[[], Any]) -> Any:
     return result
 
 
+def opened(page: Path) -> dict[str, float]:
+    """The seconds that a page takes in Chromium until its table, and its chart, can be used."""
+    from playwright.sync_api import sync_playwright
+
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    with sync_playwright() as driver:
+        browser = driver.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        tab = browser.new_page()
+        started = time.perf_counter()
+        tab.goto(page.as_uri(), wait_until="commit")
+        tab.wait_for_selector(".board td")
+        table = time.perf_counter() - started
+        tab.wait_for_selector(".chart .main-svg")
+        chart = time.perf_counter() - started
+        browser.close()
+    return {"the page opened: its table": table, "its chart": chart}
+
+
 def main() -> None:
     """Prints the table."""
     number = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
@@ -122,6 +141,8 @@ def main() -> None:
         timed("tables", lambda: list(map(tables.markdown, comparisons)))
         report = place / "report.html"
         timed("the page", lambda: page.write(comparisons, left_out, report))
+        for what, seconds in opened(report).items():
+            print(f"| {what} | {seconds:.2f} |")
         [comparison] = comparisons
         print(
             f"\n{len(members)} runs, {len(comparison.groups)} groups, "
