@@ -272,6 +272,9 @@ def conclude(folder: Path) -> int:
     for row in rows:
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=False)]
         print("  ".join([*cells, row[4]]).rstrip())
+    begun = {path.stem for path in (folder / "jobs").glob("*.run")}
+    if cut := len(begun - {path.stem for path in (folder / "jobs").glob("*.json")}):
+        print(f"and {cut} cut off")
     print(f"\nsweep  {folder}")
     return 1 if any(outcome["status"] not in DONE for outcome in outcomes) else 0
 
