@@ -15,7 +15,7 @@ from typing import Any
 
 from touchstone.comparison import statistics
 from touchstone.errors import UsageError
-from touchstone.tracking.figures import Figure
+from touchstone.tracking.figures import Figure, comparable
 from touchstone.tracking.run import lines
 
 # What a run was not trained by: where it lies, what watched it, and what its protocol says already.
@@ -210,6 +210,7 @@ def _compared(members: Sequence[Member], by: Sequence[str] | None) -> Comparison
     columns = differing(members)
     told = telling(columns)
     keys = told if by is None else by
+    comparable(member.figure for member in members)
     figure = members[0].figure
     higher = figure.higher_is_better
     groups = sorted(_groups(members, keys, told, higher), key=lambda group: group.mean)
