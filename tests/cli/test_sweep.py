@@ -1,5 +1,6 @@
 """Sweeps: jobs in processes of their own, failures, kills, and going on."""
 
+import importlib.util
 import json
 import os
 import signal
@@ -192,6 +193,17 @@ def test_both_processes_of_a_job_have_the_hyperparameters_that_optuna_chose(
     done = sweep(*words, *ddp, "hydra.sweeper.n_trials=5", "resume=true")
     assert len(outcomes(tmp_path / "runs" / "sweeps" / "study")) == 5
     assert sum("  finished" in line for line in done.stdout.splitlines()) == 5
+
+
+@pytest.mark.skipif(
+    importlib.util.find_spec("hydra_plugins.hydra_ray_launcher") is not None,
+    reason="the launcher is installed",
+)
+def test_a_launcher_that_is_not_installed_is_named_with_what_installs_it(sweep: Cli) -> None:
+    done = sweep("launcher=ray", "seed=0,1", status=1)
+    assert done.stderr == (
+        "touchstone: hydra/launcher=ray is not installed: pip install 'touchstone[ray]'\n"
+    )
 
 
 def test_a_job_is_known_by_its_words_in_any_order(tmp_path: Path) -> None:

@@ -43,6 +43,7 @@ def evaluate(settings: DictConfig) -> None:
 
 def evaluate_run(settings: DictConfig) -> None:
     """Evaluates the averaged generator of a checkpoint, and adds to the run's record."""
+    from touchstone.callbacks.evaluation import show
     from touchstone.metrics.sets import Drawn, ImageSet, Sets
     from touchstone.tracking.run import Run
     from touchstone.trained import load, weights_hash
@@ -67,8 +68,6 @@ def evaluate_run(settings: DictConfig) -> None:
         settings, protocol, sets, generator=weights_hash(generator), images=trained.images
     )
     with trackers(run, saved) as loggers:
-        from touchstone.callbacks.evaluation import show
-
         for one in evaluated:
             tell(one)
             for logger in loggers:

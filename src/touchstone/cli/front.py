@@ -80,6 +80,9 @@ def no_such_part(error: MissingConfigException) -> str:
     group, _, part = str(error.missing_cfg_file).rpartition("/")
     if not group or not error.options:
         return str(error).splitlines()[0]
+    if group.startswith("hydra/"):  # which a file of ours asks for
+        extra = "ray" if part == "ray" else "sweep"
+        return f"{group}={part} is not installed: pip install 'touchstone[{extra}]'"
     names = sorted(str(option) for option in error.options)
     return (
         f"{group}={part}: there is no such part.{nearest(part, names)} There are {', '.join(names)}"

@@ -45,11 +45,20 @@ def evaluate(
         images: how many images the generator was trained with.
 
     Raises:
-        UsageError: figures that cannot be computed, before anything is generated where that can be
-            known.
+        UsageError: figures that cannot be computed; at once where that can be known.
     """
     for metric in metrics.values():
         metric.check(sets)
+    return _evaluated(metrics, protocol, sets, generator, images)
+
+
+def _evaluated(
+    metrics: Mapping[str, Metric],
+    protocol: Protocol,
+    sets: Sets,
+    generator: str | None,
+    images: int | None,
+) -> Iterator[Evaluated]:
     sets.reference.extract(*extractors(metrics))
     sets.generated.extract(*extractors(metrics))
     for metric in metrics.values():
