@@ -154,7 +154,8 @@ def test_samples_of_a_generator_that_ends_at_0_are_refused(
         "from touchstone.networks.dcgan import Generator\n"
         "class Sigmoid(Generator):\n"
         "    def forward(self, latents, labels=None):\n"
-        "        return super().forward(latents, labels) / 2 + 0.5\n"
+        "        made = super().forward(latents, labels)\n"
+        "        return (made - made.amin()) / (made.amax() - made.amin())\n"
     )
     networks = json.loads((run / "networks.json").read_text())
     networks["generator"]["_target_"] = "mine.Sigmoid"

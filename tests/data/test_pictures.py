@@ -64,7 +64,7 @@ def test_a_picture_is_set_upright(tmp_path: Path) -> None:
         (Image.fromarray(np.full((8, 8), 0x8080, np.uint16)), "a.png", [128, 128, 128]),
         (Image.fromarray(np.full((8, 8), 40_000, np.int32)), "a.tif", [156, 156, 156]),
         (Image.new("CMYK", (8, 8), (255, 0, 0, 0)), "a.tif", [0, 255, 255]),
-        (Image.new("YCbCr", (8, 8), (100, 128, 128)), "a.tif", [100, 100, 100]),
+        (Image.new("YCbCr", (8, 8), (100, 128, 128)), "a.jpg", [100, 100, 100]),
     ],
     ids=lambda value: value.mode if isinstance(value, Image.Image) else None,
 )
