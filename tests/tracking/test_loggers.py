@@ -88,7 +88,7 @@ def test_a_run_without_a_key_is_recorded_offline(cli: Cli, tmp_path: Path) -> No
 
 
 def test_figures_computed_afterwards_go_to_the_same_run(cli: Cli, tmp_path: Path) -> None:
-    cli(*TINY, "logger=wandb")
+    cli(*TINY, "logger=wandb", "sweep=mine")
     run = Run(only((tmp_path / "runs").iterdir()))
     cli("evaluate", f"run={run.path}", "protocol.generated=100", "metrics.interval=null")
     [figure] = run.figures()
@@ -96,6 +96,7 @@ def test_figures_computed_afterwards_go_to_the_same_run(cli: Cli, tmp_path: Path
 
     (started,) = (record["run"] for record in found if record["type"] == "run")
     assert started["run_id"] == run.environment["id"]
+    assert started["run_group"] == "mine"  # the sweep's
     history = [record["history"]["item"] for record in found if record["type"] == "history"]
     [item] = [item for item in history if figure.name in item]
     assert item[figure.name] == pytest.approx(figure.value)
