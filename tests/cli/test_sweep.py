@@ -206,6 +206,21 @@ def test_a_launcher_that_is_not_installed_is_named_with_what_installs_it(sweep: 
     )
 
 
+def test_a_run_that_is_pruned_says_so_and_is_no_failure(cli: Cli, tmp_path: Path) -> None:
+    jobs = tmp_path / "runs" / "sweeps" / "mine" / "jobs"
+    jobs.mkdir(parents=True)
+    for number in range(4):
+        other = Run.create(tmp_path / "others", "run", "", {})
+        other.append(64, {"fid100_fashion": 0.5})
+        (jobs / f"{number}.run").write_text(str(other.path))
+    words = ("data=digits", "model.width=4", "batch_size=16", "images=256", "logger=none")
+    protocol = ("protocol.generated=100", "every.evaluation=64", "pruning=median", "sweep=mine")
+    done = cli("train", *words, *protocol)
+    assert "ended early     at 64 images: half of the sweep's other runs were better" in done.stdout
+    [run] = runs(tmp_path / "runs")
+    assert (Run(run).summary["status"], Run(run).summary["images"]) == ("pruned", 64)
+
+
 def test_a_job_is_known_by_its_words_in_any_order(tmp_path: Path) -> None:
     job = Job(tmp_path, ("a=1", "b=2"))
     assert job.key == Job(tmp_path, ("b=2", "a=1")).key

@@ -102,6 +102,9 @@ def conclude(run: Run, trackers: dict[str, Any]) -> None:
     if lines and "best" in result:
         best = result["best"]
         lines[0] += f"   (best {best['figure']:.2f} at {best['images']:,} images)"
+    if result["status"] == "pruned":
+        reason = "half of the sweep's other runs were better there"
+        lines.insert(0, f"{'ended early':16}at {result['images']:,} images: {reason}")
     lines.append(f"{'cost':16}{', '.join(costs(result))}")
     lines.append(f"{'run':16}{shown(run.path)}")
     grids = sorted((run.path / "samples").glob("*.png"))

@@ -270,7 +270,7 @@ def make_trainer(
 def finish_wandb(status: str) -> None:
     """Ends W&B's run, or the next run of a sweep would be written into it."""
     if "wandb" in sys.modules:
-        sys.modules["wandb"].finish(exit_code=0 if status == "finished" else 1)
+        sys.modules["wandb"].finish(exit_code=0 if status in ("finished", "pruned") else 1)
 
 
 def quieten() -> None:
