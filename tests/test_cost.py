@@ -142,7 +142,7 @@ def train(gan: GAN, batch: int, counter: Any, iterations: int = 1) -> int:
     batches = DataLoader(
         TensorDataset(torch.rand(iterations * images, *shape)),
         batch_size=images,
-        collate_fn=lambda rows: (torch.stack([sample for (sample,) in rows]), None),
+        collate_fn=lambda rows: [(torch.stack([sample for (sample,) in rows]), None)],
     )
     trainer = Trainer(
         max_epochs=1,

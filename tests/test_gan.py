@@ -74,7 +74,7 @@ class Rows:
         self.batches = batches
 
     def __iter__(self) -> Any:
-        return iter(self.batches)
+        return iter([batch] for batch in self.batches)
 
     def __len__(self) -> int:
         return len(self.batches)
@@ -137,18 +137,24 @@ def test_an_iteration_has_critic_steps_and_one_generator_step() -> None:
 
 def test_the_other_networks_gradients_are_not_computed() -> None:
     gan = game()
-    seen: list[bool] = []
+    seen: list[tuple[bool, Tensor]] = []
 
-    def look(optimizer: Any) -> None:
-        seen.append(gan.generator.get_parameter("weight").grad is None)
+    def make(parameters: Any) -> torch.optim.Optimizer:
+        optimizer = torch.optim.SGD(parameters, lr=0.1)
+        optimizer.register_step_pre_hook(lambda *_: seen.append(gradients()))
+        return optimizer
 
-    gan.on_before_optimizer_step = look  # type: ignore[method-assign]
+    def gradients() -> tuple[bool, Tensor]:
+        gradient = gan.discriminator.get_parameter("weight").grad
+        assert gradient is not None
+        return gan.generator.get_parameter("weight").grad is None, gradient.clone()
+
+    gan._optimizer_factories = dict.fromkeys(("generator", "discriminator"), make)
     play(gan, torch.randn(4, 2))
-    assert seen == [True, False]  # the discriminator's step leaves the generator alone
-    before = gan.discriminator.get_parameter("weight").grad
-    assert before is not None
-    gan.update_generator(torch.randn(4, 2), gan.generator(torch.randn(4, 2)), None, None)  # type: ignore[arg-type]
-    assert gan.discriminator.get_parameter("weight").grad is before
+    # The discriminator's step leaves the generator alone, and the generator's the discriminator.
+    (first, before), (second, after) = seen
+    assert (first, second) == (True, False)
+    assert torch.equal(before, after)
     assert gan.discriminator.get_parameter("weight").requires_grad
 
 
@@ -175,8 +181,10 @@ def test_gradients_are_clipped_to_their_norm() -> None:
 def test_a_lazy_penalty_is_applied_every_so_many_updates() -> None:
     penalty = R1(weight=1.0, every=3)
     applied: list[int] = []
-    penalty.register_forward_hook(lambda *_: applied.append(gan.images // 4))
-    gan: GAN = game(penalties={"r1": penalty}, critic_steps=2)
+    constrained: list[int] = []  # once an update
+    penalty.register_forward_hook(lambda *_: applied.append(len(constrained)))
+    constraint = lambda _: constrained.append(1)  # noqa: E731
+    gan = game(penalties={"r1": penalty}, critic_steps=2, constraint=constraint)
     play(gan, torch.randn(8, 2), iterations=4)
     assert applied == [0, 3, 6]
 
@@ -308,6 +316,7 @@ def test_data_begins_where_the_run_stands() -> None:
         trainer = Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
         trainer.strategy.connect(gan)
         data.trainer = trainer
-        shown.append(torch.cat([batch for batch, _ in data.train_dataloader()]).flatten())
+        stretches = data.train_dataloader()
+        shown.append(torch.cat([batch for one in stretches for batch, _ in one]).flatten())
     assert torch.equal(shown[0][8:], shown[1])
     assert len(shown[1]) == 8

@@ -15,11 +15,11 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A room imports from the floors below its own and from itself; from its own floor, nothing else.
 FLOORS = (
-    {"errors", "draws", "reproducible"},
+    {"errors", "draws", "processes", "reproducible"},
     {"losses", "penalties", "augmentations", "average", "schedules", "networks"},
     {"data", "pages", "pictures", "sampling", "tracking"},
     {"comparison", "metrics", "gan", "trained"},
-    {"cost"},
+    {"cost", "graphs", "strategies"},
     {"callbacks"},
     {"cli"},
 )
@@ -27,6 +27,7 @@ FLOORS = (
 LIBRARIES = {
     "errors": set[str](),
     "draws": {"torch"},
+    "processes": {"torch"},
     "reproducible": {"torch"},
     "losses": {"torch"},
     "penalties": {"torch"},

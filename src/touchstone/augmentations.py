@@ -14,13 +14,14 @@ class Augmentation(Protocol):
     It has to let gradients through to the samples, for the generator learns through it.
     """
 
-    def __call__(self, samples: Tensor, draws: Draws, progress: float) -> Tensor:
+    def __call__(self, samples: Tensor, draws: Draws, progress: Tensor) -> Tensor:
         """Changes samples `(N, ...)`.
 
         Args:
             samples: this process's samples.
             draws: where its random numbers come from.
-            progress: the share of the run's budget of images that has been shown, in [0, 1].
+            progress: the share of the run's budget of images that has been shown, a scalar in
+                [0, 1].
         """
         ...
 
@@ -29,7 +30,7 @@ class Augmentation(Protocol):
 class Identity:
     """Shows the samples as they are."""
 
-    def __call__(self, samples: Tensor, draws: Draws, progress: float) -> Tensor:
+    def __call__(self, samples: Tensor, draws: Draws, progress: Tensor) -> Tensor:
         """Gives the samples back."""
         return samples
 
@@ -54,7 +55,7 @@ class InstanceNoise:
         if self.deviation < 0:
             raise ValueError(f"augmentation.deviation={self.deviation} has to be at least 0.")
 
-    def __call__(self, samples: Tensor, draws: Draws, progress: float) -> Tensor:
+    def __call__(self, samples: Tensor, draws: Draws, progress: Tensor) -> Tensor:
         """Adds the noise that belongs to `progress`."""
-        deviation = self.deviation * max(1 - progress, 0.0)
+        deviation = self.deviation * (1 - progress).clamp(min=0)
         return samples + deviation * draws.normal(*samples.shape).to(samples)

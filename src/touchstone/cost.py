@@ -21,7 +21,7 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
-from touchstone.draws import Draws, Share
+from touchstone.draws import Draws
 from touchstone.gan import GAN
 from touchstone.penalties import Penalty
 
@@ -90,18 +90,17 @@ def _iteration(gan: GAN, penalties: Set[str]) -> int:
     """The multiply-adds of an iteration in which these penalties are due."""
     mode = FakeTensorMode()
     game = _copied(gan, mode)
-    game.__class__ = _Rehearsal
-    game.images = 0  # at which every penalty is due
-    for name in set(game.penalties) - penalties:
-        del game.penalties[name]
     draws = Draws(0, gan.device)
     with mode, _counting() as counter:
         latents, labels = _inputs(game, _BATCH)
         fake = game.generator(latents, labels)
         real = torch.empty_like(fake)
-        game.update_discriminator(real, fake.detach(), labels, draws)
+        loss, _ = game.discriminator_loss(real, fake.detach(), labels, draws, penalties)
+        torch.autograd.backward(loss)
         discriminator = counter.multiply_adds
-        game.update_generator(real, fake, labels, draws)
+        game.discriminator.requires_grad_(False)
+        loss, _ = game.generator_loss(real, fake, labels, draws)
+        torch.autograd.backward(loss)
     return gan.critic_steps * discriminator + counter.multiply_adds - discriminator
 
 
@@ -128,20 +127,6 @@ def _counting() -> Iterator["_Counter"]:
         _Counter() as counter,
     ):
         yield counter
-
-
-class _Rehearsal(GAN):
-    """A game without a trainer, whose updates end with the gradients."""
-
-    @property
-    def share(self) -> Share:
-        return Share()
-
-    def _optimizers(self) -> list[Any]:
-        return [None, None]
-
-    def _step(self, optimizer: Any, loss: Tensor) -> None:
-        torch.autograd.backward(loss)
 
 
 class _Counter(TorchDispatchMode):  # type: ignore[no-untyped-call]
@@ -172,12 +157,12 @@ class Energy:
     """A meter of the energy that a device draws, whoever uses it, from now on."""
 
     def __init__(self, device: torch.device) -> None:
-        self._device = device
+        self.device = device
         self._start = _drawn(device)
 
     def joules(self) -> float | None:
         """The energy so far, in J; None where the device does not tell."""
-        now = _drawn(self._device)
+        now = _drawn(self.device)
         return None if now is None or self._start is None else now - self._start
 
 

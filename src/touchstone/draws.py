@@ -52,13 +52,20 @@ class Draws:
         seed: a seed made by `derive` from the run's seed and the place.
         device: where the numbers are drawn and stay.
         share: this process's part of the global batch.
+
+    Attributes:
+        generator: which the numbers come from.
     """
 
     def __init__(
         self, seed: int, device: torch.device | str = "cpu", share: Share | None = None
     ) -> None:
         self._share = share or Share()
-        self._generator = torch.Generator(device).manual_seed(seed)
+        self.generator = torch.Generator(device).manual_seed(seed)
+
+    def move(self, seed: int) -> None:
+        """Goes on at another place, whose stream begins anew."""
+        self.generator.manual_seed(seed)
 
     def normal(self, size: int, *shape: int) -> Tensor:
         """Draws from N(0, 1): this process's `size` samples of `shape`, `(size, *shape)`."""
@@ -66,8 +73,8 @@ class Draws:
             torch.randn(
                 size * self._share.processes,
                 *shape,
-                generator=self._generator,
-                device=self._generator.device,
+                generator=self.generator,
+                device=self.generator.device,
             )
         )
 
@@ -77,7 +84,7 @@ class Draws:
             torch.rand(
                 size * self._share.processes,
                 *shape,
-                generator=self._generator,
-                device=self._generator.device,
+                generator=self.generator,
+                device=self.generator.device,
             )
         )

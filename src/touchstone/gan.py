@@ -1,15 +1,16 @@
 """The adversarial game as a LightningModule: manual optimization, and nothing else."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
 import torch
 from pytorch_lightning import LightningModule
-from pytorch_lightning.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
+from touchstone import processes
 from touchstone.augmentations import Augmentation, Identity
 from touchstone.average import WeightAverage
 from touchstone.draws import Draws, Share, derive, seed_layers
@@ -20,13 +21,38 @@ from touchstone.schedules import Constant, Schedule
 
 Batch: TypeAlias = tuple[Tensor, Tensor | None]
 OptimizerFactory: TypeAlias = Callable[[Any], Optimizer]
+# What can be looked at after an update: detached, and still on the device.
+Seen: TypeAlias = dict[str, Tensor]
+# The penalties that are due at each discriminator update of an iteration, by name.
+Due: TypeAlias = tuple[tuple[str, ...], ...]
+Updates: TypeAlias = Callable[[Due, Tensor, Tensor | None], Seen]
+
+
+@dataclass
+class Part:
+    """The samples of an update that pass the networks at once.
+
+    Attributes:
+        real: real samples, `(N, ...)`.
+        labels: theirs, which the fake samples get too, `(N,)`.
+        latents: of the fake samples, `(N, latent_size)`.
+        draws: where this part's noise comes from.
+        fake: the fake samples with the graph to the generator, where they are kept.
+    """
+
+    real: Tensor
+    labels: Tensor | None
+    latents: Tensor
+    draws: Draws
+    fake: Tensor | None = None
 
 
 class GAN(LightningModule):
     """A generator and a discriminator, trained against each other.
 
     Knows of samples `(N, ...)`, latents `(N, latent_size)` and labels `(N,)`, not of images. All
-    randomness of an iteration is a function of `(seed, images)`, so a resumed run goes on exactly.
+    randomness of an iteration is a function of `(seed, images)`, so a resumed run goes on exactly,
+    and several processes play the game of one.
 
     Args:
         generator: maps latents and labels to samples; says its `latent_size`.
@@ -39,13 +65,22 @@ class GAN(LightningModule):
         augmentation: what is done to every sample that the discriminator sees.
         schedule: maps the share of the budget that is spent to a factor of the learning rates.
         gradient_clip: the largest norm of a network's gradient; none by default.
+        micro_batch: samples that pass the networks at once; by default a process's whole part of
+            the batch. An update's gradient is the mean of its micro-batches'.
+        executor: makes of the game what carries out an iteration's updates; by default they run as
+            they are written (`touchstone.graphs.Captured` records and replays them).
         average_half_life: of the generator's averaged weights, in images.
         budget: how many images the run is to show.
         seed: of the run.
 
+    Attributes:
+        images: real images shown so far, the only clock.
+        streams: of the noise, one for each micro-batch.
+
     Raises:
         ValueError: where a penalty looks at single samples' gradients and the discriminator mixes
-            the samples of a batch by batch normalization.
+            the samples of a batch by batch normalization; where the loss or a penalty looks at the
+            whole batch and `micro_batch` splits it.
     """
 
     def __init__(
@@ -61,6 +96,8 @@ class GAN(LightningModule):
         augmentation: Augmentation | None = None,
         schedule: Schedule | None = None,
         gradient_clip: float | None = None,
+        micro_batch: int | None = None,
+        executor: Callable[["GAN"], Updates] | None = None,
         average_half_life: float = 10_000,
         budget: int = 1_000_000,
         seed: int = 0,
@@ -79,11 +116,17 @@ class GAN(LightningModule):
         self.augmentation = augmentation or Identity()
         self.schedule = schedule or Constant()
         self.gradient_clip = gradient_clip
+        self.micro_batch = micro_batch
         self.budget = budget
         self.seed = seed
         self.images = 0
         self._before = 0
         self._optimizer_factories = optimizers
+        self._executor = executor or (lambda game: game.updates)
+        self.streams: list[Draws] = []
+        # The progress, where an augmentation can see it without a number's way to the device.
+        self._spent: Tensor
+        self.register_buffer("_spent", torch.zeros(()), persistent=False)
 
         # Batch statistics must be those of one kind of sample, real or fake.
         self._batch_statistics = any(isinstance(m, _BatchNorm) for m in discriminator.modules())
@@ -94,6 +137,13 @@ class GAN(LightningModule):
                     "normalization in the discriminator mixes with the others': use another "
                     "normalization (spectral, layer, instance or none)"
                 )
+        whole = [name for name, penalty in self._penalties() if penalty.whole_batch]
+        whole += [type(loss).__name__] if loss.whole_batch else []
+        if micro_batch is not None and whole:
+            raise ValueError(
+                f"micro_batch={micro_batch}: {whole[0]} compares with means over the whole batch, "
+                "which has to pass the networks at once: leave micro_batch out"
+            )
 
     @property
     def progress(self) -> float:
@@ -109,80 +159,110 @@ class GAN(LightningModule):
         """This process's share of a global batch."""
         return Share(self.global_rank, self.trainer.world_size)
 
-    def training_step(self, batch: Batch, batch_idx: int = 0) -> dict[str, Tensor]:
-        """Runs one iteration: `critic_steps` discriminator updates, one generator update.
+    def on_train_start(self) -> None:
+        """Sees who has a turn between iterations, and who watches each of them."""
+        callbacks: list[Any] = self.trainer.callbacks  # type: ignore[attr-defined]
+        self._intervals = {each.every for each in callbacks if hasattr(each, "every")}
+        self._watching = [each for each in callbacks if hasattr(each, "on_iteration_end")]
+        # Disabled, it hands everything through as it is.
+        scaler = getattr(self.trainer.precision_plugin, "scaler", None)
+        self._scaler = scaler or torch.amp.GradScaler(self.device.type, enabled=False)
+        self._updates = self._executor(self)
+
+    def training_step(self, batches: Iterable[Batch], batch_idx: int = 0) -> Seen:
+        """Runs a stretch of iterations, up to the first after which a callback has its turn.
+
+        What Lightning does around a step is so done once a stretch: its hooks cost more than an
+        iteration of small networks.
 
         Args:
-            batch: the real samples of all the updates in a row, and their labels or `None`.
+            batches: of each iteration the real samples of all its updates in a row, and their
+                labels or `None`; those after the end of the stretch are left.
             batch_idx: Lightning's count, which a resumed run starts anew: not used.
 
         Returns:
-            What can be looked at afterwards, detached and still on the device: both losses, both
-            kinds of logits `(N,)` and the penalties, of the last update.
+            What the last iteration shows: both losses, both kinds of logits `(N,)` and the
+            penalties, of the last update; the norms of the gradients if they are clipped.
         """
-        share, steps = self.share, self.critic_steps
-        draws = Draws(derive(self.seed, "noise", self.images), self.device, share)
+        seen: Seen = {}
+        for samples, labels in batches:
+            seen = self.iterate(samples, labels)
+            for callback in self._watching:
+                callback.on_iteration_end(self, seen)
+            if any(self.passed(every) for every in self._intervals):
+                break
+        return seen
+
+    def iterate(self, samples: Tensor, labels: Tensor | None) -> Seen:
+        """Runs one iteration: `critic_steps` discriminator updates, one generator update."""
+        share, step = self.share, len(samples) // self.critic_steps
+        parts = self._parts(step)
+        if len(self.streams) != parts:
+            shares = [
+                Share(share.rank * parts + part, share.processes * parts) for part in range(parts)
+            ]
+            self.streams = [Draws(0, self.device, each) for each in shares]
+        for draws in self.streams:
+            draws.move(derive(self.seed, "noise", self.images))
         seed_layers(derive(self.seed, "dropout", self.images, share.rank), self.device)
         self._set_learning_rates(self.schedule(self.progress))
+        self._spent.fill_(self.progress)
+
+        seen = self._updates(self._due(step * share.processes), samples, labels)
         self._before = self.images
-        samples, labels = batch
-        label_batches = labels.chunk(steps) if labels is not None else (None,) * steps
-
-        seen: dict[str, Tensor] = {}
-        for step, (real, label) in enumerate(zip(samples.chunk(steps), label_batches, strict=True)):
-            latents = draws.normal(len(real), self.latent_size)
-            # The last update's fake samples serve the generator's update as well.
-            with torch.set_grad_enabled(step == steps - 1):
-                fake = self.generator(latents, label)
-            seen = self.update_discriminator(real, fake.detach(), label, draws)
-            self.images += len(real) * share.processes
-        seen |= self.update_generator(real, fake, label, draws)
-
+        self.images += len(samples) * share.processes
         self.average.update(self.generator, self._before, self.images - self._before)
         return seen
 
-    def update_discriminator(
-        self, real: Tensor, fake: Tensor, labels: Tensor | None, draws: Draws
-    ) -> dict[str, Tensor]:
-        """Takes one step of the discriminator on its loss and the penalties that are due."""
-        real = self.augmentation(real, draws, self.progress)
-        fake = self.augmentation(fake, draws, self.progress)
+    def updates(self, due: Due, samples: Tensor, labels: Tensor | None) -> Seen:
+        """Updates the discriminator `critic_steps` times, then the generator."""
+        seen: Seen = {}
+        for step, (names, parts) in enumerate(zip(due, self._split(samples, labels), strict=True)):
+            # The last fake samples serve the generator's update too, where memory holds them all.
+            kept = step == self.critic_steps - 1 and len(parts) == 1
+            seen = self._update_discriminator(parts, names, kept)
+        return seen | self._update_generator(parts)
+
+    def discriminator_loss(
+        self,
+        real: Tensor,
+        fake: Tensor,
+        labels: Tensor | None,
+        draws: Draws,
+        penalties: Collection[str],
+    ) -> tuple[Tensor, Seen]:
+        """What the discriminator minimizes: its loss, and these of the penalties."""
+        real = self.augmentation(real, draws, self._spent)
+        fake = self.augmentation(fake, draws, self._spent)
         real_logits, fake_logits = self._discriminate(real, fake, labels)
         critique = Critique(
-            discriminator=lambda samples: self.discriminator(samples, labels),
+            # A compiled network has no second derivative: `forward` is as it was written.
+            discriminator=lambda samples: self.discriminator.forward(samples, labels),
             real=real,
             fake=fake,
             real_logits=real_logits,
             fake_logits=fake_logits,
             draws=draws,
         )
-        update = self.images // (len(real) * self.share.processes)
         loss = self.loss.discriminator(real_logits, fake_logits)
-        penalties = {
-            name: penalty(critique) for name, penalty in self._penalties() if penalty.due(update)
-        }
-        self._step(self._optimizers()[1], sum(penalties.values(), start=loss))
-        self.constraint(self.discriminator)
-        return {
+        terms = {name: term(critique) for name, term in self._penalties() if name in penalties}
+        return sum(terms.values(), start=loss), {
             "loss/discriminator": loss.detach(),
             "logits/real": real_logits.detach(),
             "logits/fake": fake_logits.detach(),
-            **{f"penalty/{name}": value.detach() for name, value in penalties.items()},
+            **{f"penalty/{name}": term.detach() for name, term in terms.items()},
         }
 
-    def update_generator(
+    def generator_loss(
         self, real: Tensor, fake: Tensor, labels: Tensor | None, draws: Draws
-    ) -> dict[str, Tensor]:
-        """Takes one step of the generator on its loss."""
-        self.discriminator.requires_grad_(False)  # its gradients are neither needed nor stored
-        fake_logits = self._judge(self.augmentation(fake, draws, self.progress), labels)
+    ) -> tuple[Tensor, Seen]:
+        """What the generator minimizes."""
+        fake_logits = self._judge(self.augmentation(fake, draws, self._spent), labels)
         real_logits = None
         if self.loss.relativistic:
-            real_logits = self._judge(self.augmentation(real, draws, self.progress), labels)
+            real_logits = self._judge(self.augmentation(real, draws, self._spent), labels)
         loss = self.loss.generator(fake_logits, real_logits)
-        self._step(self._optimizers()[0], loss)
-        self.discriminator.requires_grad_(True)
-        return {"loss/generator": loss.detach()}
+        return loss, {"loss/generator": loss.detach()}
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Makes the generator's optimizer, then the discriminator's."""
@@ -195,12 +275,6 @@ class GAN(LightningModule):
                 group["initial_lr"] = group["lr"]
         return optimizers
 
-    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
-        """Clips the gradient, here since under fp16 it is unscaled only now."""
-        if self.gradient_clip is not None:
-            for group in optimizer.param_groups:
-                nn.utils.clip_grad_norm_(group["params"], self.gradient_clip)
-
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Keeps `images`, the only clock; Lightning's counters count optimizers' steps."""
         checkpoint["images"] = self.images
@@ -209,6 +283,65 @@ class GAN(LightningModule):
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Sets the clock to where the checkpoint was written."""
         self.images = checkpoint["images"]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves behind what belongs to one training: its trainer, and what is recorded of it."""
+        own = ("_updates", "_watching", "_scaler")
+        return {key: value for key, value in super().__getstate__().items() if key not in own}
+
+    def _update_discriminator(
+        self, parts: Sequence[Part], penalties: Collection[str], keep: bool
+    ) -> Seen:
+        def losses() -> Iterator[tuple[Tensor, Seen]]:
+            for part in parts:
+                with torch.set_grad_enabled(keep):
+                    fake = self.generator(part.latents, part.labels)
+                part.fake = fake if keep else None
+                yield self.discriminator_loss(
+                    part.real, fake.detach(), part.labels, part.draws, penalties
+                )
+
+        seen = self._update("discriminator", losses(), len(parts))
+        self.constraint(self.discriminator)
+        return seen
+
+    def _update_generator(self, parts: Sequence[Part]) -> Seen:
+        def losses() -> Iterator[tuple[Tensor, Seen]]:
+            for part in parts:
+                fake = part.fake
+                if fake is None:
+                    fake = self.generator(part.latents, part.labels)
+                yield self.generator_loss(part.real, fake, part.labels, part.draws)
+
+        self.discriminator.requires_grad_(False)  # its gradients are neither needed nor stored
+        seen = self._update("generator", losses(), len(parts))
+        self.discriminator.requires_grad_(True)
+        return seen
+
+    def _update(self, name: str, losses: Iterable[tuple[Tensor, Seen]], parts: int) -> Seen:
+        """Takes one step of a network on the mean of its parts' losses, over all processes."""
+        network: nn.Module = getattr(self, name)
+        optimizer = self.trainer.optimizers[("generator", "discriminator").index(name)]
+        optimizer.zero_grad()
+        seen = []
+        for loss, shown in losses:  # made one after the other: the last one's graph is gone by then
+            self._scaler.scale(loss / parts).backward()
+            seen.append(shown)
+        result = _joined(seen)
+        weights = [weight for weight in network.parameters() if weight.grad is not None]
+        processes.average(
+            [cast(Tensor, weight.grad) for weight in weights]
+            + [buffer for buffer in network.buffers() if buffer.is_floating_point()]
+        )
+        if self.gradient_clip is not None:
+            self._scaler.unscale_(optimizer)
+            norm = nn.utils.clip_grad_norm_(weights, self.gradient_clip)
+            result[f"gradient_norm/{name}"] = norm
+        self._scaler.step(optimizer)
+        self._scaler.update()
+        # Autocast keeps weights in half precision until the end of the stretch: these are changed.
+        torch.clear_autocast_cache()
+        return result
 
     def _discriminate(
         self, real: Tensor, fake: Tensor, labels: Tensor | None
@@ -225,18 +358,52 @@ class GAN(LightningModule):
         logits: Tensor = self.discriminator(samples, labels).float()
         return logits
 
-    def _optimizers(self) -> list[LightningOptimizer]:
-        return cast(list[LightningOptimizer], self.optimizers())
+    def _parts(self, size: int) -> int:
+        """How many micro-batches there are in this process's part of a batch, `size` samples."""
+        return 1 if self.micro_batch is None else max(1, size // self.micro_batch)
 
-    def _step(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        optimizer.step()
+    def _split(self, samples: Tensor, labels: Tensor | None) -> Iterator[list[Part]]:
+        """The parts of each discriminator update, their latents drawn."""
+        number = len(self.streams)
+        pieces = self.critic_steps * number
+        label_pieces = labels.chunk(pieces) if labels is not None else (None,) * pieces
+        both = list(zip(samples.chunk(pieces), label_pieces, strict=True))
+        for step in range(self.critic_steps):
+            yield [
+                Part(real, label, draws.normal(len(real), self.latent_size), draws)
+                for (real, label), draws in zip(
+                    both[step * number : (step + 1) * number], self.streams, strict=True
+                )
+            ]
+
+    def _due(self, batch: int) -> Due:
+        """The penalties due at each of the next updates, of `batch` images over all processes."""
+        first = self.images // batch
+        return tuple(
+            tuple(name for name, penalty in self._penalties() if penalty.due(first + step))
+            for step in range(self.critic_steps)
+        )
 
     def _set_learning_rates(self, factor: float) -> None:
-        for optimizer in self._optimizers():
+        for optimizer in self.trainer.optimizers:
             for group in optimizer.param_groups:
-                group["lr"] = group["initial_lr"] * factor
+                rate = group["initial_lr"] * factor
+                if isinstance(group["lr"], Tensor):  # where a recording reads it
+                    group["lr"].fill_(rate)
+                else:
+                    group["lr"] = rate
 
     def _penalties(self) -> Iterator[tuple[str, Penalty]]:
         return cast(Iterator[tuple[str, Penalty]], iter(self.penalties.items()))
+
+
+def _joined(seen: Sequence[Seen]) -> Seen:
+    """What the parts of an update show together."""
+    if len(seen) == 1:
+        return seen[0]
+    return {
+        name: torch.cat([each[name] for each in seen])
+        if seen[0][name].ndim
+        else torch.stack([each[name] for each in seen]).mean()
+        for name in seen[0]
+    }

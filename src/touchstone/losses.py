@@ -10,15 +10,19 @@ from typing import Protocol
 from torch import Tensor
 from torch.nn.functional import relu, softplus
 
+from touchstone.processes import mean
+
 
 class Loss(Protocol):
     """What the training step asks of a loss.
 
     Attributes:
         relativistic: whether the generator's loss needs the logits of real samples too.
+        whole_batch: whether a sample's term depends on the other samples of the batch.
     """
 
     relativistic: bool
+    whole_batch: bool
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """Gives the scalar that the discriminator minimizes, from logits `(N,)`."""
@@ -47,6 +51,7 @@ class Vanilla:
     """
 
     relativistic = False
+    whole_batch = False
 
     def __init__(self, saturating: bool = False, smoothing: float = 0.0) -> None:
         if not 0 <= smoothing < 1:
@@ -75,6 +80,7 @@ class LeastSquares:
     """
 
     relativistic = False
+    whole_batch = False
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """`E (real - 1)² + E fake²`."""
@@ -93,6 +99,7 @@ class Wasserstein:
     """
 
     relativistic = False
+    whole_batch = False
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """`E fake - E real`."""
@@ -110,6 +117,7 @@ class Hinge:
     """
 
     relativistic = False
+    whole_batch = False
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """`E max(0, 1 - real) + E max(0, 1 + fake)`."""
@@ -128,6 +136,7 @@ class Relativistic:
     """
 
     relativistic = True
+    whole_batch = False
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """`-E log sigmoid(real - fake)`.
@@ -149,15 +158,16 @@ class Relativistic:
 class RelativisticAverage:
     """Compares each sample with the average of the other kind (Jolicoeur-Martineau 2018).
 
-    RaSGAN, arXiv 1807.00734. The averages are over this process's batch.
+    RaSGAN, arXiv 1807.00734. The averages are over the batches of all processes.
     """
 
     relativistic = True
+    whole_batch = True
 
     def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
         """`-E log sigmoid(real - E fake) - E log(1 - sigmoid(fake - E real))`."""
-        real = softplus(fake_logits.mean() - real_logits).mean()
-        fake = softplus(fake_logits - real_logits.mean()).mean()
+        real = softplus(mean(fake_logits.mean()) - real_logits).mean()
+        fake = softplus(fake_logits - mean(real_logits.mean())).mean()
         return real + fake
 
     def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:

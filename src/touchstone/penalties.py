@@ -9,6 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.linalg import vector_norm
 
+from touchstone import processes
+
 
 class Draws(Protocol):
     """A source of random numbers for this process's samples (`touchstone.draws.Draws`)."""
@@ -56,12 +58,14 @@ class Penalty(nn.Module):
     Attributes:
         per_sample: whether the term looks at each sample's own gradient, which means something only
             when a sample's logit does not depend on the rest of the batch: no batch statistics.
+        whole_batch: whether a sample's term depends on the other samples of the batch.
 
     Raises:
         ValueError: `weight` or `every` is out of range.
     """
 
     per_sample: bool
+    whole_batch = False
 
     def __init__(self, weight: float, every: int = 1) -> None:
         super().__init__()
@@ -217,6 +221,7 @@ class LeCam(Penalty):
     """
 
     per_sample = False
+    whole_batch = True
     real_anchor: Tensor
     fake_anchor: Tensor
     started: Tensor
@@ -239,9 +244,7 @@ class LeCam(Penalty):
     @torch.no_grad()
     def _follow(self, real_logits: Tensor, fake_logits: Tensor) -> None:
         means = torch.stack([real_logits.mean(), fake_logits.mean()]).to(self.real_anchor)
-        if torch.distributed.is_available() and torch.distributed.is_initialized():
-            torch.distributed.all_reduce(means)
-            means /= torch.distributed.get_world_size()
+        processes.average([means])
         # Tensors throughout: reading `started` would make the host wait for the device.
         share = torch.where(self.started, 1 - self.decay, 1.0)
         self.real_anchor.lerp_(means[0], share)

@@ -8,9 +8,11 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+import torch
 from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 
+from touchstone import processes
 from touchstone.callbacks.evaluation import evaluation
 from touchstone.errors import InterruptionError
 from touchstone.gan import GAN, Batch
@@ -19,8 +21,8 @@ from touchstone.gan import GAN, Batch
 class Checkpointing(Callback):
     """Keeps `last.ckpt` every so many images, and `best.ckpt` by the first metric.
 
-    On SIGTERM and Ctrl-C the iteration is finished, a checkpoint written and the run left; a second
-    signal leaves at once.
+    On SIGTERM and Ctrl-C the stretch is finished, a checkpoint written and the run left, by all
+    processes after the same iteration; a second signal leaves at once.
 
     They go to the folder `checkpoints` in the trainer's root.
 
@@ -60,13 +62,14 @@ class Checkpointing(Callback):
         batch: Batch,
         batch_idx: int,
     ) -> None:
-        """Writes what is due; leaves if a signal has asked for it.
+        """Writes what is due; leaves if a signal has asked any process for it.
 
         Raises:
             InterruptionError: after a signal.
         """
         better = self._improved(trainer, module)
-        received = self._received  # a signal from here on is the next iteration's
+        # A signal from here on is the next stretch's.
+        received = agreed(self._received, module.device)
         if better or received is not None or module.passed(self.every):
             folder = Path(trainer.default_root_dir) / "checkpoints"
             if better:
@@ -103,3 +106,12 @@ class Checkpointing(Callback):
     def _receive(self, number: int, frame: FrameType | None) -> None:
         self._received = number
         signal.signal(number, self._handlers[number])
+
+
+def agreed(received: int | None, device: torch.device) -> int | None:
+    """The signal that any of the processes has received, which can have come to one alone."""
+    if processes.number() == 1:
+        return received
+    signals = torch.tensor(received or 0, device=device)
+    torch.distributed.all_reduce(signals, torch.distributed.ReduceOp.MAX)
+    return int(signals) or None

@@ -8,7 +8,6 @@ from typing import Any
 import torch
 from pytorch_lightning import Callback, Trainer
 from torch import Tensor, nn
-from torch.optim import Optimizer
 
 from touchstone.callbacks.evaluation import evaluation
 from touchstone.cost import Energy
@@ -26,8 +25,7 @@ class Curves(Callback):
         self.every = every
         self.seconds = 0.0  # of training, the evaluations left out
         self.joules: float | None = 0.0  # likewise; none where the device does not tell
-        self._due = False
-        self._gradient_norms: dict[str, Tensor] = {}
+        self.peak_memory = 0  # bytes; on a GPU likewise
         self._started: float | None = None
         self._last = (0, 0.0)
 
@@ -36,28 +34,15 @@ class Curves(Callback):
         self._last = (module.images, self.seconds)
 
     def on_train_batch_start(  # type: ignore[override]
-        self, trainer: Trainer, module: GAN, batch: Batch, batch_idx: int
+        self, trainer: Trainer, module: GAN, batch: Any, batch_idx: int
     ) -> None:
-        """Sees whether this iteration's gradients will be wanted."""
+        """Starts the clock if an evaluation has stopped it."""
         if self._started is None:
+            device = trainer.strategy.root_device
             self._started = time.perf_counter()
-            self._energy = Energy(trainer.strategy.root_device)
-        after = module.images + len(batch[0]) * trainer.world_size
-        self._due = after // self.every > module.images // self.every or after >= module.budget
-
-    def on_before_optimizer_step(  # type: ignore[override]
-        self, trainer: Trainer, module: GAN, optimizer: Optimizer
-    ) -> None:
-        """Takes the norm of the gradient, not yet clipped, of the network about to step."""
-        if self._due:
-            name = "generator" if optimizer is trainer.optimizers[0] else "discriminator"
-            gradients = [
-                parameter.grad
-                for group in optimizer.param_groups
-                for parameter in group["params"]
-                if parameter.grad is not None
-            ]
-            self._gradient_norms[f"gradient_norm/{name}"] = nn.utils.get_total_norm(gradients)
+            self._energy = Energy(device)
+            if device.type == "cuda":
+                torch.cuda.reset_peak_memory_stats(device)
 
     def on_train_batch_end(  # type: ignore[override]
         self,
@@ -71,18 +56,25 @@ class Curves(Callback):
         evaluating = evaluation(trainer)
         if evaluating is not None and module.passed(evaluating.every):
             self._stop()
-        if not self._due:
+        if not module.passed(self.every):
             return
-        figures = {name: float(value.mean()) for name, value in outputs.items()}
-        figures |= {name: float(value) for name, value in self._gradient_norms.items()}
+        norms = {
+            f"gradient_norm/{name}": norm_of_gradient(network)
+            for name, network in (
+                ("generator", module.generator),
+                ("discriminator", module.discriminator),
+            )
+        }
+        # Of a clipped gradient, `outputs` has the norm that it had before.
+        figures = {name: float(value.mean()) for name, value in (norms | outputs).items()}
         for name, optimizer in zip(("generator", "discriminator"), trainer.optimizers, strict=True):
-            figures[f"learning_rate/{name}"] = optimizer.param_groups[0]["lr"]
+            figures[f"learning_rate/{name}"] = float(optimizer.param_groups[0]["lr"])
 
         self._stop()
         images, seconds = self._last
         figures["speed/images_per_second"] = (module.images - images) / (self.seconds - seconds)
         figures["speed/seconds"] = self.seconds
-        figures["memory/peak_gib"] = peak_memory(module.device) / 2**30
+        figures["memory/peak_gib"] = self.peak_memory / 2**30
         self._last = (module.images, self.seconds)
         for logger in trainer.loggers:
             logger.log_metrics(figures, step=module.images)
@@ -103,11 +95,20 @@ class Curves(Callback):
     def _stop(self) -> None:
         """Stops the clock until the next iteration begins."""
         if self._started is not None:
+            if self._energy.device.type == "cuda":
+                torch.cuda.synchronize(self._energy.device)
             self.seconds += time.perf_counter() - self._started
             self._started = None
+            self.peak_memory = max(self.peak_memory, peak_memory(self._energy.device))
             drawn = self._energy.joules()
             if self.joules is not None:
                 self.joules = None if drawn is None else self.joules + drawn
+
+
+def norm_of_gradient(network: nn.Module) -> Tensor:
+    """The norm of the gradient that a network's last step went by."""
+    gradients = [weight.grad for weight in network.parameters() if weight.grad is not None]
+    return nn.utils.get_total_norm(gradients)
 
 
 def peak_memory(device: torch.device) -> int:

@@ -7,7 +7,7 @@ from pytorch_lightning import Callback, Trainer
 from torch import Tensor, nn
 
 from touchstone.errors import DivergedError
-from touchstone.gan import GAN, Batch
+from touchstone.gan import GAN, Seen
 
 
 class Divergence(Callback):
@@ -32,21 +32,17 @@ class Divergence(Callback):
         """Begins to count."""
         self._start(module)
 
-    def on_train_batch_end(  # type: ignore[override]
-        self,
-        trainer: Trainer,
-        module: GAN,
-        outputs: dict[str, Tensor],
-        batch: Batch,
-        batch_idx: int,
-    ) -> None:
+    def on_iteration_end(self, module: GAN, seen: Seen) -> None:
         """Counts the iteration as long as it is finite."""
-        penalties = [value for name, value in outputs.items() if name.startswith("penalty/")]
-        values = [outputs["loss/discriminator"], outputs["loss/generator"]]
+        penalties = [value for name, value in seen.items() if name.startswith("penalty/")]
+        values = [seen["loss/discriminator"], seen["loss/generator"]]
         values.append(sum(penalties[1:], start=penalties[0]) if penalties else values[0])
         if self._finite is not None:
             self._finite += torch.isfinite(torch.stack(values))
         self._iterations += 1
+
+    def on_train_batch_end(self, trainer: Trainer, module: GAN, *_: Any) -> None:  # type: ignore[override]
+        """Looks when it is due."""
         if module.passed(self.every):
             self._look(module)
 

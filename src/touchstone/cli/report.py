@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from touchstone.callbacks import Checkpointing, Curves, Evaluation
-from touchstone.callbacks.curves import peak_memory
 from touchstone.tracking.run import Run
 
 if TYPE_CHECKING:
@@ -50,7 +49,6 @@ def summary(
                 ("discriminator", gan.discriminator),
             )
         },
-        "peak_memory_gib": peak_memory(device) / 2**30,
         **multiply_adds(gan, batch_size),
     }
     for callback in callbacks.values():
@@ -59,6 +57,7 @@ def summary(
                 result["figures"] = callback.latest
             case Curves():
                 result["seconds"] = callback.seconds
+                result["peak_memory_gib"] = callback.peak_memory / 2**30
                 result["images_per_second"] = gan.images / max(callback.seconds, 1e-9)
                 if callback.joules is not None:
                     result["energy_joules"] = callback.joules
@@ -140,7 +139,8 @@ def costs(result: dict[str, Any]) -> Iterator[str]:
         yield f"{result['images_per_second']:,.0f} images/s"
     if "energy_joules" in result:
         yield scaled(result["energy_joules"], "J")
-    yield f"{result['peak_memory_gib']:.1f} GiB"
+    if "peak_memory_gib" in result:
+        yield f"{result['peak_memory_gib']:.1f} GiB"
 
 
 def scaled(number: float, unit: str = "") -> str:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pytorch_lightning import Callback, Trainer
 
     from touchstone.data.images import Images
-    from touchstone.gan import GAN
+    from touchstone.gan import GAN, Updates
     from touchstone.tracking.run import Run
 
 # Names the run to the further processes of a job, which Lightning starts with the same words.
@@ -196,9 +196,12 @@ def build(settings: DictConfig) -> "GAN":
     from touchstone.draws import derive
     from touchstone.gan import GAN
 
+    own = settings.trainer
+    # Products of float32 numbers on a GPU's tensor cores, of 10 bits of mantissa; sums of 23.
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = own.tf32
     torch.manual_seed(derive(settings.seed, "weights"))
     memory_format = torch.channels_last if settings.channels_last else torch.contiguous_format
-    if settings.trainer.precision == "16-mixed" and "fused" in settings.optimizer:
+    if own.precision == "16-mixed" and "fused" in settings.optimizer:
         # A fused step unscales inside itself, too late for the gradients to be clipped and logged.
         settings.optimizer.fused = None
     gan = GAN(
@@ -215,10 +218,15 @@ def build(settings: DictConfig) -> "GAN":
         schedule=instantiate(settings.schedule),
         augmentation=instantiate(settings.augmentation),
         gradient_clip=settings.gradient_clip,
+        micro_batch=settings.micro_batch,
+        executor=captured if own.cuda_graphs else None,
         average_half_life=settings.average_half_life,
         budget=settings.images,
         seed=settings.seed,
     )
+    if own.compile:
+        for network in (gan.generator, gan.discriminator):
+            network.compile(dynamic=False)
     try:
         gan.configure_optimizers()
     except (TypeError, ValueError) as error:
@@ -236,11 +244,24 @@ def try_trainer(settings: DictConfig) -> None:
     from hydra.utils import instantiate
 
     try:
-        instantiate(settings.trainer, logger=False, enable_checkpointing=False)
+        instantiate(of_lightning(settings), logger=False, enable_checkpointing=False)
     except InstantiationException as error:
-        keys = [key for key in settings.trainer if not key.startswith("_")]
+        keys = [key for key in map(str, of_lightning(settings)) if not key.startswith("_")]
         words = ", ".join(f"trainer.{key}={settings.trainer[key]}" for key in keys)
         raise UsageError(f"{words}: {error.__cause__}") from error
+
+
+def of_lightning(settings: DictConfig) -> DictConfig:
+    """Those of the trainer's settings that are Lightning's."""
+    own = ("compile", "cuda_graphs", "tf32", "sync_batchnorm")
+    return OmegaConf.masked_copy(settings.trainer, [k for k in settings.trainer if k not in own])
+
+
+def captured(game: "GAN") -> "Updates":
+    """Has CUDA graphs carry out a game's updates."""
+    from touchstone.graphs import Captured
+
+    return Captured(game)
 
 
 def make_trainer(
@@ -252,7 +273,7 @@ def make_trainer(
     from touchstone.tracking.checkpoints import Checkpoints
 
     trainer: Trainer = instantiate(
-        settings.trainer,
+        of_lightning(settings),
         default_root_dir=run.path,
         max_epochs=1,
         logger=loggers,

@@ -6,6 +6,7 @@ from pytorch_lightning import LightningDataModule
 
 from touchstone.data.batches import Batches, check_batch_size
 from touchstone.data.images import Images
+from touchstone.data.stretches import Stretches
 from touchstone.draws import Share
 
 
@@ -46,7 +47,13 @@ class Data(LightningDataModule):
         self._workers = workers
         self._memory = memory
 
-    def train_dataloader(self) -> Batches:
+    def train_dataloader(self) -> Stretches:
+        """The batches that are left, in stretches."""
+        trainer = self.trainer
+        assert trainer is not None
+        return Stretches(self.batches(), agreed=trainer.strategy.broadcast)
+
+    def batches(self) -> Batches:
         """The batches that are left: a resumed run begins where its checkpoint was written."""
         trainer = self.trainer
         assert trainer is not None
