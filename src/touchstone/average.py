@@ -1,6 +1,6 @@
 """The moving average of a network's weights."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from copy import deepcopy
 from itertools import chain
 from typing import Any, Self
@@ -54,7 +54,6 @@ class WeightAverage(nn.Module):
         half_life = min(self.half_life, images * self.ramp_up)
         return 0.5 ** (step / half_life) if half_life > 0 else 0.0
 
-    @torch.no_grad()
     def update(self, network: nn.Module, images: int, step: int) -> None:
         """Takes in the network's weights and buffers, in place.
 
@@ -63,14 +62,25 @@ class WeightAverage(nn.Module):
             images: real images shown before the iteration; at 0 the network is taken as it is.
             step: real images that the iteration showed.
         """
-        floating, towards = [], []
+        self.following(network)(images, step)
+
+    def following(self, network: nn.Module) -> Callable[[int, int], None]:
+        """Gives `update` for one network, whose tensors are listed once and have to stay there."""
+        floating, towards, counters = [], [], []
         for average, current in zip(_tensors(self.network), _tensors(network), strict=True):
             if average.is_floating_point():
                 floating.append(average)
                 towards.append(current)
             else:
+                counters.append((average, current))
+
+        @torch.no_grad()
+        def update(images: int, step: int) -> None:
+            torch._foreach_lerp_(floating, towards, 1 - self.decay(images, step))
+            for average, current in counters:
                 average.copy_(current)
-        torch._foreach_lerp_(floating, towards, 1 - self.decay(images, step))
+
+        return update
 
     def train(self, mode: bool = True) -> Self:
         """Leaves the average in evaluation mode, whatever its owner is set to."""

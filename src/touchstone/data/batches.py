@@ -1,17 +1,21 @@
 """The batches of a run, whose order is a function of the seed and the images shown so far."""
 
 import math
+from collections import deque
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
 
 from touchstone.data.images import Images, normalize
 from touchstone.draws import Share, derive
 from touchstone.errors import UsageError
 
 Batch = tuple[Tensor, Tensor | None]
+
+_AHEAD = 4  # iterations that a thread reads ahead
 
 
 def check_batch_size(batch_size: int, images: int, processes: int = 1) -> None:
@@ -69,7 +73,7 @@ class Batches:
     from 0, bit for bit.
 
     Images of up to `memory` bytes lie on `device` as uint8 and are gathered there; larger ones
-    stream through worker processes, in the same order and with the same values.
+    are read ahead by threads, in the same order and with the same values.
 
     Args:
         images: what to draw from.
@@ -80,7 +84,7 @@ class Batches:
         stop: the budget, in images; the last iteration may go beyond it.
         share: this process's part of each global batch.
         device: where the samples are wanted.
-        workers: worker processes of a stream; 0 reads in this process.
+        workers: threads that read ahead; with 0, a batch is read when it is asked for.
         memory: the bytes of pixels that may lie on the device.
 
     Raises:
@@ -127,34 +131,20 @@ class Batches:
             yield self._images.batch(self._indices(iteration))
 
     def _streamed(self) -> Iterator[Batch]:
-        loader = DataLoader(
-            _Reading(self),
-            batch_size=None,
-            shuffle=False,
-            num_workers=self._workers,
-            pin_memory=self._device.type == "cuda",
-            prefetch_factor=4 if self._workers else None,
-            # A forked worker shares the mapped file; any other start would copy the images to it.
-            multiprocessing_context="fork" if self._workers else None,
-            # A loader draws a seed for its workers; not from the run's own generator.
-            generator=torch.Generator(),
-        )
-        for pixels, labels in loader:
-            on_device = pixels.to(self._device, non_blocking=True)
-            yield (
-                normalize(on_device),
-                None if labels is None else labels.to(self._device, non_blocking=True),
-            )
+        # Threads, not processes: the copying of pixels lets go of the interpreter, and to hand a
+        # batch from process to process takes several times as long as to read it.
+        with ThreadPoolExecutor(max(1, self._workers)) as threads:
+            reads = (threads.submit(self._read, self._indices(n)) for n in range(len(self)))
+            ahead = deque(islice(reads, 1 + _AHEAD * self._workers))
+            while ahead:
+                pixels, labels = ahead.popleft().result()
+                if labels is not None:
+                    labels = labels.to(self._device, non_blocking=True)
+                yield normalize(pixels.to(self._device, non_blocking=True)), labels
+                ahead.extend(islice(reads, 1))
 
-
-class _Reading(Dataset[Batch]):
-    """An iteration's pixels by its number: one read for the whole of it, wherever it runs."""
-
-    def __init__(self, batches: Batches) -> None:
-        self._batches = batches
-
-    def __len__(self) -> int:
-        return len(self._batches)
-
-    def __getitem__(self, iteration: int) -> Batch:
-        return self._batches._images.gather(self._batches._indices(iteration))
+    def _read(self, indices: Tensor) -> Batch:
+        pixels, labels = self._images.gather(indices)
+        if self._device.type == "cuda":  # which copies by itself what is pinned
+            return pixels.pin_memory(), None if labels is None else labels.pin_memory()
+        return pixels, labels

@@ -11,6 +11,7 @@ from typing import NamedTuple, TypeVar
 from torch import Tensor, nn
 
 from touchstone.networks import normalization as norm
+from touchstone.networks.checkpointing import Checkpointed
 
 
 class Table(NamedTuple):
@@ -40,19 +41,28 @@ class Generator(nn.Module):
         channels: of a sample.
         width: channels of the discriminator's first block, on which the tables' others depend; the
             paper's is 128 at 32x32 (256 in the generator) and 64 at 48x48 and 128x128.
+        checkpointing: computes the blocks' activations again in the backward pass, not to keep
+            them.
 
     Raises:
         ValueError: for another resolution.
     """
 
-    def __init__(self, latent_size: int, resolution: int, channels: int, width: int = 64) -> None:
+    def __init__(
+        self,
+        latent_size: int,
+        resolution: int,
+        channels: int,
+        width: int = 64,
+        checkpointing: bool = False,
+    ) -> None:
         super().__init__()
         table = _table(resolution)
         self.latent_size = latent_size
         self.side = resolution // 2 ** len(table.up)
         widths = [width * multiple for multiple in (table.start, *table.up)]
         self.start = _initialized(nn.Linear(latent_size, self.side * self.side * widths[0]))
-        self.layers = nn.Sequential(
+        self.layers = (Checkpointed if checkpointing else nn.Sequential)(
             *(_up(inputs, outputs) for inputs, outputs in pairwise(widths)),
             nn.BatchNorm2d(widths[-1]),
             nn.ReLU(),
@@ -77,19 +87,25 @@ class Discriminator(nn.Module):
             at 32x32 and 64 at 48x48 and 128x128.
         normalization: by name. The paper has `spectral`; another stands where figure 8 has batch
             normalization, but not before the first convolution.
+        checkpointing: as the generator's.
 
     Raises:
         ValueError: for another resolution, or for an unknown normalization.
     """
 
     def __init__(
-        self, resolution: int, channels: int, width: int = 64, normalization: str = "spectral"
+        self,
+        resolution: int,
+        channels: int,
+        width: int = 64,
+        normalization: str = "spectral",
+        checkpointing: bool = False,
     ) -> None:
         super().__init__()
         table = _table(resolution)
         down = [width * multiple for multiple in table.down]
         flat = [down[-1], *(width * multiple for multiple in table.flat)]
-        self.layers = nn.Sequential(
+        self.layers = (Checkpointed if checkpointing else nn.Sequential)(
             _first(channels, width, normalization),
             *(_down(inputs, outputs, normalization) for inputs, outputs in pairwise(down)),
             *(_flat(inputs, outputs, normalization) for inputs, outputs in pairwise(flat)),
