@@ -16,7 +16,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A room imports from the floors below its own and from itself; from its own floor, nothing else.
 FLOORS = (
     {"errors", "draws", "processes", "reproducible"},
-    {"losses", "penalties", "augmentations", "average", "schedules", "networks"},
+    {"losses", "penalties", "augmentations", "average", "batch_norm", "schedules", "networks"},
     {"data", "pages", "pictures", "sampling", "tracking"},
     {"comparison", "metrics", "gan", "trained"},
     {"cost", "graphs", "strategies"},
@@ -33,6 +33,7 @@ LIBRARIES = {
     "penalties": {"torch"},
     "augmentations": {"torch"},
     "average": {"torch"},
+    "batch_norm": {"torch"},
     "schedules": set[str](),
     "networks": {"torch"},
 }

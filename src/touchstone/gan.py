@@ -164,13 +164,14 @@ class GAN(LightningModule):
                     "normalization in the discriminator mixes with the others': use another "
                     "normalization (spectral, layer, instance or none)"
                 )
-        whole = [name for name, penalty in self._penalties() if penalty.whole_batch]
-        whole += [type(loss).__name__] if loss.whole_batch else []
-        if micro_batch is not None and whole:
-            raise ValueError(
-                f"micro_batch={micro_batch}: {whole[0]} compares with means over the whole batch, "
-                "which has to pass the networks at once: leave micro_batch out"
-            )
+        if micro_batch is not None:
+            whole = [name for name, penalty in self._penalties() if penalty.whole_batch]
+            whole += [type(loss).__name__] if loss.whole_batch else []
+            if whole:
+                raise ValueError(
+                    f"micro_batch={micro_batch}: {whole[0]} compares with means over the batch, "
+                    "which has to pass the networks as a whole: leave micro_batch out"
+                )
 
     @property
     def progress(self) -> float:
@@ -318,7 +319,8 @@ class GAN(LightningModule):
     def __getstate__(self) -> dict[str, Any]:
         """Leaves behind what belongs to one training: its trainer, and what is recorded of it."""
         own = ("_updates", "_watching", "_scaler", "_follow", "_generator", "_discriminator")
-        return {key: value for key, value in super().__getstate__().items() if key not in own}
+        state = {key: value for key, value in super().__getstate__().items() if key not in own}
+        return state | {"streams": []}
 
     def _update_discriminator(
         self, parts: Sequence[Part], penalties: Collection[str], keep: bool

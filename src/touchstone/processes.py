@@ -6,6 +6,7 @@ together, nothing is sent.
 
 from collections.abc import Sequence
 from functools import reduce
+from typing import Any
 
 import torch
 from torch import Tensor, distributed
@@ -13,9 +14,12 @@ from torch import Tensor, distributed
 
 def number() -> int:
     """How many processes there are."""
-    if distributed.is_available() and distributed.is_initialized():
-        return distributed.get_world_size()
-    return 1
+    return distributed.get_world_size() if _together() else 1
+
+
+def rank() -> int:
+    """This process's number, from 0."""
+    return distributed.get_rank() if _together() else 0
 
 
 def mean(value: Tensor) -> Tensor:
@@ -27,12 +31,13 @@ def mean(value: Tensor) -> Tensor:
     Args:
         value: of the same shape in every process.
     """
-    if number() == 1:
-        return value
-    from torch.distributed.nn.functional import all_reduce
+    return value if number() == 1 else total(value) / number()
 
-    total: Tensor = all_reduce(value)  # type: ignore[no-untyped-call]
-    return total / number()
+
+def total(value: Tensor) -> Tensor:
+    """The sum of a tensor over the processes, through which gradients flow, any number of times."""
+    result: Tensor = _Total.apply(value)
+    return result
 
 
 @torch.no_grad()
@@ -55,6 +60,24 @@ def average(tensors: Sequence[Tensor]) -> None:
     distributed.all_reduce(flat)
     flat /= number()
     torch._foreach_copy_(list(tensors), pieces)
+
+
+def _together() -> bool:
+    return distributed.is_available() and distributed.is_initialized()
+
+
+class _Total(torch.autograd.Function):
+    """The gradient's sum goes back, for each process's loss depends on the sum."""
+
+    @staticmethod
+    def forward(ctx: Any, value: Tensor) -> Tensor:
+        result = value.clone(memory_format=torch.contiguous_format)
+        distributed.all_reduce(result)
+        return result
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
+        return total(gradient)
 
 
 def _laid_out(piece: Tensor, tensor: Tensor) -> Tensor:

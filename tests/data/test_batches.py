@@ -1,3 +1,4 @@
+import threading
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,16 @@ def test_a_stream_gives_what_memory_gives(tmp_path: Path, workers: int) -> None:
     state = torch.get_rng_state()
     assert drawn(streamed, memory=0, workers=workers, **settings) == drawn(resident, **settings)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+def test_a_stream_that_is_left_leaves_no_thread() -> None:
+    before = threading.active_count()
+    settings = {"critic_steps": 1, "seed": 0, "start": 0, "stop": 10**9, "memory": 0, "workers": 2}
+    stream = iter(Batches(numbered(50), batch_size=4, **settings))  # type: ignore[arg-type]
+    next(stream)
+    assert threading.active_count() == before + 2
+    del stream
+    assert threading.active_count() == before
 
 
 def test_images_without_labels_give_none() -> None:

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from touchstone.networks.checkpointing import Checkpointed
 from touchstone.networks.resnet import Discriminator, Generator
 
 
@@ -123,3 +124,12 @@ def test_refuses_other_resolutions(resolution: int) -> None:
         Generator(10, resolution, 1)
     with pytest.raises(ValueError, match=message):
         Discriminator(resolution, 1)
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_checkpointing_is_a_choice_of_both_networks(checkpointing: bool) -> None:
+    for network in (
+        Generator(3, 28, 1, width=1, checkpointing=checkpointing),
+        Discriminator(28, 1, width=1, checkpointing=checkpointing),
+    ):
+        assert isinstance(network.layers, Checkpointed) == checkpointing

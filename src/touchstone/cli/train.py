@@ -193,6 +193,7 @@ def build(settings: DictConfig) -> "GAN":
     import torch
     from hydra.utils import instantiate
 
+    from touchstone.batch_norm import synchronized
     from touchstone.draws import derive
     from touchstone.gan import GAN
 
@@ -204,9 +205,15 @@ def build(settings: DictConfig) -> "GAN":
     if own.precision == "16-mixed" and "fused" in settings.optimizer:
         # A fused step unscales inside itself, too late for the gradients to be clipped and logged.
         settings.optimizer.fused = None
+    generator, discriminator = (
+        instantiate(settings.model[name]).to(memory_format=memory_format)
+        for name in ("generator", "discriminator")
+    )
+    if own.sync_batchnorm:
+        synchronized(generator), synchronized(discriminator)
     gan = GAN(
-        instantiate(settings.model.generator).to(memory_format=memory_format),
-        instantiate(settings.model.discriminator).to(memory_format=memory_format),
+        generator,
+        discriminator,
         instantiate(settings.loss.adversarial),
         penalties=dict(instantiate(settings.loss.penalties)),
         critic_steps=settings.loss.critic_steps,
@@ -235,20 +242,39 @@ def build(settings: DictConfig) -> "GAN":
 
 
 def try_trainer(settings: DictConfig) -> None:
-    """Lets Lightning judge the trainer's settings before anything is loaded or written.
+    """Judges the trainer's settings, and lets Lightning, before anything is loaded or written.
 
     Raises:
-        UsageError: where Lightning refuses them.
+        UsageError: where they cannot be had.
     """
     from hydra.errors import InstantiationException
     from hydra.utils import instantiate
 
+    from touchstone.data.batches import check_batch_size
+
     try:
-        instantiate(of_lightning(settings), logger=False, enable_checkpointing=False)
+        made = instantiate(of_lightning(settings), logger=False, enable_checkpointing=False)
     except InstantiationException as error:
         keys = [key for key in map(str, of_lightning(settings)) if not key.startswith("_")]
         words = ", ".join(f"trainer.{key}={settings.trainer[key]}" for key in keys)
         raise UsageError(f"{words}: {error.__cause__}") from error
+    if settings.trainer.cuda_graphs:
+        graphs = "trainer.cuda_graphs=true"
+        if made.strategy.root_device.type != "cuda":
+            raise UsageError(f"{graphs}: it needs a CUDA device, and the run would be on a CPU")
+        if made.world_size > 1:
+            raise UsageError(f"{graphs}: it is for one device, and trainer.devices are several")
+        if settings.trainer.precision == "16-mixed":
+            raise UsageError(
+                f"{graphs}: under trainer.precision=16-mixed the host decides at each step whether "
+                "it is taken; use trainer.precision=bf16-mixed"
+            )
+    check_batch_size(settings.batch_size, settings.batch_size, made.world_size)
+    share = settings.batch_size // made.world_size
+    if settings.micro_batch is not None and share % settings.micro_batch:
+        raise UsageError(
+            f"micro_batch={settings.micro_batch}: it has to divide the batch of a device, {share}"
+        )
 
 
 def of_lightning(settings: DictConfig) -> DictConfig:

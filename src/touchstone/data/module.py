@@ -19,7 +19,7 @@ class Data(LightningDataModule):
         critic_steps: batches in an iteration.
         seed: of the run.
         budget: how many images the run is to show.
-        workers: processes that read images too large for the device's memory.
+        workers: threads that read ahead images too large for the device's memory.
         memory: the size in bytes up to which images are held on the device.
 
     Raises:
