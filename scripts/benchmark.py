@@ -327,6 +327,7 @@ class Turns:
 
     def __iter__(self) -> Iterator[Batch]:
         yield from islice(self.batches, WARM_UP[self.cell.device])
+        self.loop.run(2)  # compiled again, where the trainer's precision is set around it
         seconds: dict[str, list[float]] = {"trainer": [], "loop": []}
         for number in range(self.cell.rounds):
             for turn in ("trainer", "loop") if number % 2 else ("loop", "trainer"):
@@ -400,7 +401,7 @@ def train(settings: DictConfig, images: Images, wrap: Callable[[Batches], Any]) 
     """
     from pytorch_lightning.loggers import Logger
 
-    from touchstone.cli.train import build, make_trainer, quieten
+    from touchstone.cli.train import build, make_trainer, memory_format, quieten
     from touchstone.data.module import Data
     from touchstone.tracking.loggers import Record
     from touchstone.tracking.run import Run
@@ -417,6 +418,7 @@ def train(settings: DictConfig, images: Images, wrap: Callable[[Batches], Any]) 
         critic_steps=settings.loss.critic_steps,
         seed=settings.seed,
         budget=settings.images,
+        memory_format=memory_format(settings),
     )
     with tempfile.TemporaryDirectory() as folder:
         networks = {part: plain(settings.model[part]) for part in ("generator", "discriminator")}

@@ -15,7 +15,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A room imports from the floors below its own and from itself; from its own floor, nothing else.
 FLOORS = (
-    {"errors", "draws", "processes", "reproducible"},
+    {"errors", "draws", "job", "processes", "reproducible"},
     {"losses", "penalties", "augmentations", "average", "batch_norm", "schedules", "networks"},
     {"data", "pages", "pictures", "sampling", "tracking"},
     {"comparison", "metrics", "gan", "trained"},
@@ -26,6 +26,7 @@ FLOORS = (
 # Libraries, beside Python's own, of the rooms that may not have just any.
 LIBRARIES = {
     "errors": set[str](),
+    "job": set[str](),
     "draws": {"torch"},
     "processes": {"torch"},
     "reproducible": {"torch"},

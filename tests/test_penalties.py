@@ -66,9 +66,10 @@ def critique(
     real: Tensor = REAL,
     fake: Tensor = FAKE,
 ) -> Critique:
-    return Critique(
-        discriminator, real, fake, discriminator(real), discriminator(fake), draws or Draws(0)
-    )
+    def judge() -> tuple[Tensor, Tensor]:
+        return discriminator(real), discriminator(fake)
+
+    return Critique(discriminator, real, fake, judge, draws or Draws(0))
 
 
 def started(lecam: LeCam, real: float, fake: float) -> LeCam:
@@ -159,7 +160,7 @@ from touchstone.penalties import Critique, LeCam
 rank = int(sys.argv[1])
 distributed.init_process_group("gloo", f"file://{sys.argv[2]}", rank=rank, world_size=2)
 logits, lecam = torch.tensor([1.0 + rank]), LeCam(1.0)
-lecam(Critique(torch.sum, logits, logits, logits, 10 * logits, None))
+lecam(Critique(torch.sum, logits, logits, lambda: (logits, 10 * logits), None))
 print(lecam.real_anchor.item(), lecam.fake_anchor.item())
 """
     arguments = [sys.executable, "-c", program]

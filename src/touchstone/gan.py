@@ -266,18 +266,23 @@ class GAN(LightningModule):
         """What the discriminator minimizes: its loss, and these of the penalties."""
         real = self.augmentation(real, draws, self._spent)
         fake = self.augmentation(fake, draws, self._spent)
-        real_logits, fake_logits = self._discriminate(real, fake, labels)
         critique = Critique(
             # A compiled network has no second derivative: `forward` is as it was written.
             discriminator=lambda samples: self.discriminator.forward(samples, labels),
             real=real,
             fake=fake,
-            real_logits=real_logits,
-            fake_logits=fake_logits,
+            judge=lambda: self._discriminate(real, fake, labels),
             draws=draws,
         )
+        # Each pass moves the vectors of spectral normalization, of which a compiled pass keeps no
+        # copy for its way back: so the penalties' own passes come first.
+        terms = {
+            name: penalty(critique)
+            for name, penalty in sorted(self._penalties(), key=lambda each: not each[1].per_sample)
+            if name in penalties
+        }
+        real_logits, fake_logits = critique.logits
         loss = self.loss.discriminator(real_logits, fake_logits)
-        terms = {name: term(critique) for name, term in self._penalties() if name in penalties}
         return sum(terms.values(), start=loss), {
             "loss/discriminator": loss.detach(),
             "logits/real": real_logits.detach(),
@@ -289,10 +294,10 @@ class GAN(LightningModule):
         self, real: Tensor, fake: Tensor, labels: Tensor | None, draws: Draws
     ) -> tuple[Tensor, Seen]:
         """What the generator minimizes."""
-        fake_logits = self._judge(self.augmentation(fake, draws, self._spent), labels)
         real_logits = None
-        if self.loss.relativistic:
+        if self.loss.relativistic:  # first, for the same reason as in the discriminator's
             real_logits = self._judge(self.augmentation(real, draws, self._spent), labels)
+        fake_logits = self._judge(self.augmentation(fake, draws, self._spent), labels)
         loss = self.loss.generator(fake_logits, real_logits)
         return loss, {"loss/generator": loss.detach()}
 

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Protocol
 
 import torch
@@ -32,17 +33,21 @@ class Critique:
         discriminator: maps samples `(N, ...)` to raw logits `(N,)`, the labels already bound.
         real: real samples as the discriminator saw them, `(N, ...)`.
         fake: generated samples as the discriminator saw them, `(N, ...)`, detached.
-        real_logits: `(N,)`, with the graph to the discriminator's parameters.
-        fake_logits: `(N,)`, with the graph to the discriminator's parameters.
+        judge: gives the logits of both, each `(N,)`, with the graph to the discriminator's
+            parameters.
         draws: where a penalty takes its random numbers from.
     """
 
     discriminator: Callable[[Tensor], Tensor]
     real: Tensor
     fake: Tensor
-    real_logits: Tensor
-    fake_logits: Tensor
+    judge: Callable[[], tuple[Tensor, Tensor]]
     draws: Draws
+
+    @cached_property
+    def logits(self) -> tuple[Tensor, Tensor]:
+        """Of the real and of the fake samples, judged once, when they are first asked for."""
+        return self.judge()
 
 
 class Penalty(nn.Module):
@@ -128,7 +133,7 @@ class GradientPenalty(Penalty):
         """`E (‖∇D(x̂)‖₂ - 1)²`."""
         real, fake = critique.real, critique.fake
         epsilon = critique.draws.uniform(len(real), *(1 for _ in real.shape[1:])).to(real)
-        between = epsilon * real + (1 - epsilon) * fake
+        between = torch.lerp(fake.to(real), real, epsilon)
         norms: Tensor = vector_norm(gradients(critique.discriminator, between), dim=1)
         return (norms - 1).square().mean()
 
@@ -200,7 +205,8 @@ class Drift(Penalty):
 
     def term(self, critique: Critique) -> Tensor:
         """`E D(x)²`, x real."""
-        return critique.real_logits.square().mean()
+        real, _ = critique.logits
+        return real.square().mean()
 
 
 class LeCam(Penalty):
@@ -237,7 +243,7 @@ class LeCam(Penalty):
 
     def term(self, critique: Critique) -> Tensor:
         """`E (D(x) - alpha_F)² + E (D(G(z)) - alpha_R)²`; moves the anchors."""
-        real, fake = critique.real_logits, critique.fake_logits
+        real, fake = critique.logits
         self._follow(real, fake)
         return (real - self.fake_anchor).square().mean() + (fake - self.real_anchor).square().mean()
 

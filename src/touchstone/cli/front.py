@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from touchstone.cli import sweep
 from touchstone.errors import DivergedError, InterruptionError, UsageError
+from touchstone.job import leads
 
 PACKAGE = Path(__file__).resolve().parents[1]
 
@@ -69,7 +70,7 @@ def enter(
 
 def fail(message: str) -> NoReturn:
     """Says what cannot be done and exits; of a job's processes the first one says it."""
-    if os.environ.get("LOCAL_RANK", "0") == "0":
+    if leads():
         print(f"touchstone: {message}", file=sys.stderr)
         sweep.record_reason(message)
     sys.exit(1)
@@ -129,7 +130,7 @@ def explained(task: Callable[[DictConfig], None], settings: DictConfig) -> int:
     except Exception as error:
         if settings.get("debug") or (message := explanation(error)) is None:
             raise
-        if os.environ.get("LOCAL_RANK", "0") == "0":
+        if leads():
             print(f"touchstone: {message}", file=sys.stderr)
             sweep.record_reason(message)
         return 1

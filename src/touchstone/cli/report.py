@@ -1,7 +1,6 @@
 """What a training run says of itself: how it begins, how it ended, and how to look at it."""
 
 import logging
-import os
 import platform
 import shutil
 import sys
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from touchstone import job
 from touchstone.callbacks import Checkpointing, Curves, Evaluation
 from touchstone.tracking.run import Run
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 def announce(run: Run, gan: "GAN", images: "Images", start: int) -> None:
     """Says what begins, on standard error."""
-    if os.environ.get("LOCAL_RANK", "0") != "0":
+    if not job.leads():
         return
     begun = f"going on at {start:,} of" if start else "training for"
     print(

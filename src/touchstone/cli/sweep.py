@@ -36,6 +36,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig, read_write
 
 from touchstone.errors import UsageError
+from touchstone.job import leads
 
 # Names a job's record, without its ending, to the process that trains.
 JOB_VARIABLE = "TOUCHSTONE_JOB"
@@ -131,6 +132,9 @@ def perform(settings: DictConfig) -> float | None:
         word for word in hydra.overrides.task if word.partition("=")[0] not in OF_THE_SWEEP
     )
     job = Job(Path(hydra.sweep.dir), words)
+    if not leads():  # another of the tasks that Slurm started for this job
+        follow(job, hydra)
+        return None
     job.file("lock").parent.mkdir(parents=True, exist_ok=True)
     with job.file("lock").open("w") as lock:
         # Held by the process that trains as well: should this one be killed, the next waits for it.
@@ -169,6 +173,12 @@ def start(job: Job, hydra: Any, lock: IO[str]) -> None:
                 process.wait()
             job.conclude(process.returncode, time.perf_counter() - started)
             say(f"{job.outcome['status']}: {' '.join(shown(job.words))}")
+
+
+def follow(job: Job, hydra: Any) -> None:
+    """Takes part in a job that another task has the charge of."""
+    command = [sys.executable, "-m", "touchstone", "train", *sources(hydra), *job.words]
+    subprocess.run(command, check=False)
 
 
 def say(line: str) -> None:
@@ -319,8 +329,16 @@ def record_reason(message: str) -> None:
             Path(os.environ[JOB_VARIABLE] + "reason").write_text(message)
 
 
-def end_with_sweep() -> None:
-    """Has a job's own process get SIGTERM should the sweep be killed: it writes a checkpoint."""
-    if JOB_VARIABLE in os.environ and sys.platform == "linux":
+def end_with_parent(started: bool) -> None:
+    """Has a process be ended should the one that started it be killed.
+
+    The job of a sweep gets SIGTERM and writes a checkpoint. A run's further process gets SIGKILL:
+    without the first it would wait for it for ever, in the middle of an iteration.
+
+    Args:
+        started: whether this is a run's further process, started by the first.
+    """
+    if sys.platform == "linux" and (started or JOB_VARIABLE in os.environ):
         set_parent_death_signal = 1
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+        number = signal.SIGKILL if started else signal.SIGTERM
+        ctypes.CDLL(None).prctl(set_parent_death_signal, number)

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from touchstone import cli
-from touchstone.cli import sweep
+from touchstone import cli, job
+from touchstone.cli import meeting, sweep
 from touchstone.cli.checks import check
 from touchstone.cli.front import enter, fail, plain
 from touchstone.errors import UsageError
 
 if TYPE_CHECKING:
+    import torch
     from pytorch_lightning import Callback, Trainer
 
     from touchstone.data.images import Images
@@ -57,7 +58,7 @@ def train(composed: DictConfig) -> None:
         DivergedError: a loss or weight that is not finite.
         InterruptionError: a signal; a checkpoint was written.
     """
-    sweep.end_with_sweep()
+    sweep.end_with_parent(started=RUN_VARIABLE in os.environ and not job.leads())
     settings, run = chosen(composed)
     check(settings)
     quieten()
@@ -86,16 +87,19 @@ def train(composed: DictConfig) -> None:
         critic_steps=settings.loss.critic_steps,
         seed=settings.seed,
         budget=settings.images,
+        memory_format=memory_format(settings),
     )
     text = OmegaConf.to_yaml(settings)
     if run is None:
         name = f"{settings.model.name}_{settings.loss.name}_{settings.data.name}_s{settings.seed}"
         networks = {part: plain(settings.model[part]) for part in ("generator", "discriminator")}
         run = Run.create(Path(settings.runs_dir), name, text, networks)
-    else:
+    elif job.leads():
         run.configure(text)
     os.environ[RUN_VARIABLE] = str(run.path.resolve())
-    sweep.record_run(run.path)
+    if job.leads():
+        meeting.appoint(run)
+        sweep.record_run(run.path)
     report.announce(run, gan, images, start)
 
     trackers = {name: make(run) for name, make in instantiate(settings.logger).items()}
@@ -113,6 +117,13 @@ def train(composed: DictConfig) -> None:
     except DivergedError as error:
         status = "diverged"
         raise DivergedError(f"{error}. {report.last_good(run)}") from error
+    except RuntimeError as error:
+        if not lost(error):
+            raise
+        raise UsageError(
+            f"another process of this run has ended ({str(error).splitlines()[0]}). "
+            f"{report.last_good(run)}; to go on: resume={report.shown(run.path)}"
+        ) from error
     except OSError as error:
         place = report.shown(Path(error.filename or run.path))
         raise UsageError(f"{place}: {error.strerror or error}. {report.last_good(run)}") from error
@@ -140,11 +151,14 @@ def chosen(composed: DictConfig) -> tuple[DictConfig, "Run | None"]:
 
     from touchstone.tracking.run import Run
 
-    if RUN_VARIABLE in os.environ and os.environ.get("LOCAL_RANK", "0") != "0":
-        run = Run(Path(os.environ[RUN_VARIABLE]))
-        settings = OmegaConf.create(run.config)
+    if RUN_VARIABLE in os.environ and not job.leads():
+        joined: Run | None = Run(Path(os.environ[RUN_VARIABLE]))
+    else:
+        joined = meeting.appointed(Path(composed.runs_dir))
+    if joined is not None:
+        settings = OmegaConf.create(joined.config)
         assert isinstance(settings, DictConfig)
-        return settings, run
+        return settings, joined
     if composed.resume and composed.rerun:
         raise UsageError("resume and rerun: name one of them, not both")
     verb = "resume" if composed.resume else "rerun" if composed.rerun else None
@@ -201,12 +215,11 @@ def build(settings: DictConfig) -> "GAN":
     # Products of float32 numbers on a GPU's tensor cores, of 10 bits of mantissa; sums of 23.
     torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = own.tf32
     torch.manual_seed(derive(settings.seed, "weights"))
-    memory_format = torch.channels_last if settings.channels_last else torch.contiguous_format
     if own.precision == "16-mixed" and "fused" in settings.optimizer:
         # A fused step unscales inside itself, too late for the gradients to be clipped and logged.
         settings.optimizer.fused = None
     generator, discriminator = (
-        instantiate(settings.model[name]).to(memory_format=memory_format)
+        instantiate(settings.model[name]).to(memory_format=memory_format(settings))
         for name in ("generator", "discriminator")
     )
     if own.sync_batchnorm:
@@ -239,6 +252,13 @@ def build(settings: DictConfig) -> "GAN":
     except (TypeError, ValueError) as error:
         raise UsageError(f"optimizer: {error}") from error
     return gan
+
+
+def memory_format(settings: DictConfig) -> "torch.memory_format":
+    """How the networks' weights and the samples lie in memory."""
+    import torch
+
+    return torch.channels_last if settings.channels_last else torch.contiguous_format
 
 
 def try_trainer(settings: DictConfig) -> None:
@@ -312,6 +332,14 @@ def make_trainer(
         use_distributed_sampler=False,
     )
     return trainer
+
+
+def lost(error: RuntimeError) -> bool:
+    """Whether it says that a process with which this one trains has gone."""
+    from touchstone import processes
+
+    words = ("Connection closed by peer", "Connection reset by peer", "NCCL", "Broken pipe")
+    return processes.number() > 1 and any(word in str(error) for word in words)
 
 
 def finish_wandb(status: str) -> None:

@@ -86,6 +86,7 @@ class Batches:
         device: where the samples are wanted.
         workers: threads that read ahead; with 0, a batch is read when it is asked for.
         memory: the bytes of pixels that may lie on the device.
+        memory_format: in which the samples lie, as the networks want them.
 
     Raises:
         UsageError: a batch larger than the data, or one that the processes do not divide.
@@ -104,12 +105,14 @@ class Batches:
         device: torch.device | str = "cpu",
         workers: int = 0,
         memory: int = 2 * 2**30,
+        memory_format: torch.memory_format = torch.preserve_format,
     ) -> None:
         self._share = share or Share()
         check_batch_size(batch_size, len(images), self._share.processes)
         self._batch_size, self._span = batch_size, critic_steps * batch_size
         self._start, self._stop = start, stop
         self._device, self._workers = torch.device(device), workers
+        self._memory_format = memory_format
         self._fits = images.pixels.nbytes <= memory
         self._images = images.to(self._device) if self._fits else images
         self._order = Order(len(images), seed, self._images.pixels.device)
@@ -128,7 +131,8 @@ class Batches:
 
     def _gathered(self) -> Iterator[Batch]:
         for iteration in range(len(self)):
-            yield self._images.batch(self._indices(iteration))
+            pixels, labels = self._images.gather(self._indices(iteration))
+            yield normalize(pixels, self._memory_format), labels
 
     def _streamed(self) -> Iterator[Batch]:
         # Threads, not processes: the copying of pixels lets go of the interpreter, and to hand a
@@ -140,7 +144,8 @@ class Batches:
                 pixels, labels = ahead.popleft().result()
                 if labels is not None:
                     labels = labels.to(self._device, non_blocking=True)
-                yield normalize(pixels.to(self._device, non_blocking=True)), labels
+                pixels = pixels.to(self._device, non_blocking=True)
+                yield normalize(pixels, self._memory_format), labels
                 ahead.extend(islice(reads, 1))
 
     def _read(self, indices: Tensor) -> Batch:

@@ -14,9 +14,9 @@ from touchstone.errors import UsageError
 SPLITS = ("train", "test")
 
 
-def normalize(pixels: Tensor) -> Tensor:
+def normalize(pixels: Tensor, memory_format: torch.memory_format = torch.preserve_format) -> Tensor:
     """Maps uint8 pixels, of any shape, to floats in [-1, 1]."""
-    return pixels.float().div_(127.5).sub_(1)
+    return pixels.to(torch.float32, memory_format=memory_format).div_(127.5).sub_(1)
 
 
 def quantize(samples: Tensor) -> Tensor:

@@ -2,6 +2,7 @@
 
 from typing import cast
 
+import torch
 from pytorch_lightning import LightningDataModule
 
 from touchstone.data.batches import Batches, check_batch_size
@@ -21,6 +22,7 @@ class Data(LightningDataModule):
         budget: how many images the run is to show.
         workers: threads that read ahead images too large for the device's memory.
         memory: the size in bytes up to which images are held on the device.
+        memory_format: in which the samples lie.
 
     Raises:
         UsageError: where the batch is larger than the data.
@@ -36,6 +38,7 @@ class Data(LightningDataModule):
         budget: int,
         workers: int = 2,
         memory: int = 2 * 2**30,
+        memory_format: torch.memory_format = torch.preserve_format,
     ) -> None:
         super().__init__()
         check_batch_size(batch_size, len(images))
@@ -46,6 +49,7 @@ class Data(LightningDataModule):
         self._budget = budget
         self._workers = workers
         self._memory = memory
+        self._memory_format = memory_format
 
     def train_dataloader(self) -> Stretches:
         """The batches that are left, in stretches."""
@@ -68,4 +72,5 @@ class Data(LightningDataModule):
             device=trainer.strategy.root_device,
             workers=self._workers,
             memory=self._memory,
+            memory_format=self._memory_format,
         )

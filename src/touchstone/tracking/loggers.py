@@ -18,6 +18,7 @@ from lightning_utilities.core.rank_zero import rank_zero_only
 from pytorch_lightning.loggers import CSVLogger, Logger, TensorBoardLogger, WandbLogger
 
 from touchstone.errors import UsageError
+from touchstone.job import leads
 from touchstone.tracking.figures import Figure
 from touchstone.tracking.run import Run
 
@@ -190,7 +191,7 @@ def wandb(
     A tracker never fails a run: what cannot be reached is said, and the run goes on offline.
     A resumed run continues the same W&B run.
     """
-    if os.environ.get("LOCAL_RANK", "0") != "0":
+    if not leads():
         return None
     os.environ.setdefault("WANDB_SILENT", "true")
     os.environ.setdefault("WANDB_INIT_TIMEOUT", "30")
@@ -231,7 +232,7 @@ def trackio(run: Run, *, project: str, group: str | None = None) -> Trackio | No
     A tracker never fails a run: where trackio is not installed, or cannot be used, that is said.
     A resumed run continues the same one.
     """
-    if os.environ.get("LOCAL_RANK", "0") != "0":
+    if not leads():
         return None
     folder = run.path.parent.resolve() / "trackio"
     os.environ["TRACKIO_DIR"] = str(folder)  # read once, when trackio is imported

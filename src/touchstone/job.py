@@ -1,0 +1,33 @@
+"""Which of a job's processes this one is, by the variables of whoever started them.
+
+Lightning starts the further processes of a machine itself and numbers them (`LOCAL_RANK`, and
+`NODE_RANK` on several machines). torchrun and Slurm's srun start all of them, and the job has a
+name that all of them know; it stays when the job is started again.
+"""
+
+import os
+
+
+def leads() -> bool:
+    """Whether this process speaks and writes for the job: the first of them, or the only one."""
+    return all(os.environ.get(each, "0") == "0" for each in _numbers())
+
+
+def name() -> str | None:
+    """The job's name where torchrun or srun started its processes; None for Lightning's own."""
+    variables = os.environ
+    if variables.get("TORCHELASTIC_RUN_ID", "none") != "none":
+        return f"torchrun-{variables['TORCHELASTIC_RUN_ID']}"
+    if int(variables.get("SLURM_NTASKS", "1")) > 1 and "LOCAL_RANK" not in variables:
+        return f"slurm-{variables['SLURM_JOB_ID']}"
+    if "NODE_RANK" in variables and "MASTER_PORT" in variables:
+        return f"{variables.get('MASTER_ADDR', 'localhost')}-{variables['MASTER_PORT']}"
+    return None
+
+
+def _numbers() -> tuple[str, ...]:
+    if "RANK" in os.environ:
+        return ("RANK",)
+    if "LOCAL_RANK" in os.environ:
+        return ("LOCAL_RANK", "NODE_RANK")
+    return ("NODE_RANK", "SLURM_PROCID")
