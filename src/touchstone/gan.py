@@ -1,5 +1,6 @@
 """The adversarial game as a LightningModule: manual optimization, and nothing else."""
 
+import math
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -199,6 +200,7 @@ class GAN(LightningModule):
         self._generator = Player("generator", self.generator, generator)
         self._discriminator = Player("discriminator", self.discriminator, discriminator)
         self._follow = self.average.following(self.generator)
+        self._factor = math.nan
         self._updates = self._executor(self)
 
     def training_step(self, batches: Iterable[Batch], batch_idx: int = 0) -> Seen:
@@ -219,8 +221,6 @@ class GAN(LightningModule):
         seen: Seen = {}
         for samples, labels in batches:
             seen = self.iterate(samples, labels)
-            for callback in self._watching:
-                callback.on_iteration_end(self, seen)
             if any(self.passed(every) for every in self._intervals):
                 break
         return seen
@@ -238,7 +238,8 @@ class GAN(LightningModule):
             draws.move(derive(self.seed, "noise", self.images))
         seed_layers(derive(self.seed, "dropout", self.images, share.rank), self.device)
         self._set_learning_rates(self.schedule(self.progress))
-        self._spent.fill_(self.progress)
+        if not isinstance(self.augmentation, Identity):
+            self._spent.fill_(self.progress)
 
         seen = self._updates(self._due(step * share.processes), samples, labels)
         self._before = self.images
@@ -247,13 +248,21 @@ class GAN(LightningModule):
         return seen
 
     def updates(self, due: Due, samples: Tensor, labels: Tensor | None) -> Seen:
-        """Updates the discriminator `critic_steps` times, then the generator."""
+        """Updates the discriminator `critic_steps` times, then the generator.
+
+        All that an iteration does on the device but for the average, with nothing read back: what
+        depends on the place in the run is in tensors, or in `due`. It ends with the callbacks'
+        `on_iteration_end`, of which the same holds.
+        """
         seen: Seen = {}
         for step, (names, parts) in enumerate(zip(due, self._split(samples, labels), strict=True)):
             # The last fake samples serve the generator's update too, where memory holds them all.
             kept = step == self.critic_steps - 1 and len(parts) == 1
             seen = self._update_discriminator(parts, names, kept)
-        return seen | self._update_generator(parts)
+        seen |= self._update_generator(parts)
+        for callback in self._watching:
+            callback.on_iteration_end(self, seen)
+        return seen
 
     def discriminator_loss(
         self,
@@ -419,6 +428,9 @@ class GAN(LightningModule):
         )
 
     def _set_learning_rates(self, factor: float) -> None:
+        if factor == self._factor:
+            return
+        self._factor = factor
         for optimizer in self.trainer.optimizers:
             for group in optimizer.param_groups:
                 rate = group["initial_lr"] * factor

@@ -24,8 +24,8 @@ class Divergence(Callback):
 
     def __init__(self, every: int) -> None:
         self.every = every
-        self._finite: Tensor | None = None  # iterations since the last look, for each quantity
-        self._iterations = 0
+        # Of the iterations since the last look: how many there were, and were finite by quantity.
+        self._counts: Tensor | None = None
         self._images = 0
 
     def on_train_start(self, trainer: Trainer, module: GAN) -> None:  # type: ignore[override]
@@ -37,9 +37,9 @@ class Divergence(Callback):
         penalties = [value for name, value in seen.items() if name.startswith("penalty/")]
         values = [seen["loss/discriminator"], seen["loss/generator"]]
         values.append(sum(penalties[1:], start=penalties[0]) if penalties else values[0])
-        if self._finite is not None:
-            self._finite += torch.isfinite(torch.stack(values))
-        self._iterations += 1
+        if self._counts is not None:
+            zeros = torch.stack([torch.zeros_like(values[0]), *values]) * 0  # NaN if not finite
+            self._counts += zeros == 0
 
     def on_train_batch_end(self, trainer: Trainer, module: GAN, *_: Any) -> None:  # type: ignore[override]
         """Looks when it is due."""
@@ -53,15 +53,17 @@ class Divergence(Callback):
         self._look(module)
 
     def _start(self, module: GAN) -> None:
-        self._finite = torch.zeros(len(self.QUANTITIES), device=module.device)
-        self._iterations, self._images = 0, module.images
+        if self._counts is None:
+            self._counts = torch.zeros(1 + len(self.QUANTITIES), device=module.device)
+        self._counts.zero_()  # in place: a recorded iteration writes where it did before
+        self._images = module.images
 
     def _look(self, module: GAN) -> None:
-        if self._finite is None:
+        if self._counts is None:
             return
-        finite = [int(count) for count in self._finite.tolist()]
-        if min(finite) < self._iterations:
-            step = (module.images - self._images) // self._iterations
+        iterations, *finite = [int(count) for count in self._counts.tolist()]
+        if min(finite) < iterations:
+            step = (module.images - self._images) // iterations
             bad = self._images // step + min(finite) + 1
             name = self.QUANTITIES[finite.index(min(finite))]
             raise DivergedError(

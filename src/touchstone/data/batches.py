@@ -52,7 +52,7 @@ class Order:
             epoch, offset = divmod(start, self._length)
             parts.append(self._of_epoch(epoch)[offset : offset + stop - start])
             start += len(parts[-1])
-        return torch.cat(parts)
+        return parts[0] if len(parts) == 1 else torch.cat(parts)
 
     def _of_epoch(self, epoch: int) -> Tensor:
         if epoch != self._epoch:
@@ -86,7 +86,7 @@ class Batches:
         device: where the samples are wanted.
         workers: threads that read ahead; with 0, a batch is read when it is asked for.
         memory: the bytes of pixels that may lie on the device.
-        memory_format: in which the samples lie, as the networks want them.
+        memory_format: in which samples lie that are gathered on the device.
 
     Raises:
         UsageError: a batch larger than the data, or one that the processes do not divide.
@@ -112,9 +112,8 @@ class Batches:
         self._batch_size, self._span = batch_size, critic_steps * batch_size
         self._start, self._stop = start, stop
         self._device, self._workers = torch.device(device), workers
-        self._memory_format = memory_format
         self._fits = images.pixels.nbytes <= memory
-        self._images = images.to(self._device) if self._fits else images
+        self._images = images.to(self._device, memory_format) if self._fits else images
         self._order = Order(len(images), seed, self._images.pixels.device)
 
     def __len__(self) -> int:
@@ -127,12 +126,13 @@ class Batches:
     def _indices(self, iteration: int) -> Tensor:
         first = self._start + iteration * self._span
         order = self._order.between(first, first + self._span)
+        if self._share.processes == 1:
+            return order
         return torch.cat([self._share.of(step) for step in torch.split(order, self._batch_size)])
 
     def _gathered(self) -> Iterator[Batch]:
         for iteration in range(len(self)):
-            pixels, labels = self._images.gather(self._indices(iteration))
-            yield normalize(pixels, self._memory_format), labels
+            yield self._images.batch(self._indices(iteration))
 
     def _streamed(self) -> Iterator[Batch]:
         # Threads, not processes: the copying of pixels lets go of the interpreter, and to hand a
@@ -144,8 +144,7 @@ class Batches:
                 pixels, labels = ahead.popleft().result()
                 if labels is not None:
                     labels = labels.to(self._device, non_blocking=True)
-                pixels = pixels.to(self._device, non_blocking=True)
-                yield normalize(pixels, self._memory_format), labels
+                yield normalize(pixels.to(self._device, non_blocking=True)), labels
                 ahead.extend(islice(reads, 1))
 
     def _read(self, indices: Tensor) -> Batch:

@@ -14,9 +14,9 @@ from touchstone.errors import UsageError
 SPLITS = ("train", "test")
 
 
-def normalize(pixels: Tensor, memory_format: torch.memory_format = torch.preserve_format) -> Tensor:
+def normalize(pixels: Tensor) -> Tensor:
     """Maps uint8 pixels, of any shape, to floats in [-1, 1]."""
-    return pixels.to(torch.float32, memory_format=memory_format).div_(127.5).sub_(1)
+    return pixels.sub(127.5).div_(127.5)
 
 
 def quantize(samples: Tensor) -> Tensor:
@@ -71,7 +71,10 @@ class Images:
     def gather(self, indices: Tensor) -> tuple[Tensor, Tensor | None]:
         """Takes the pixels, uint8, and the labels at `indices`, int64 on the pixels' device."""
         labels = None if self.labels is None else self.labels.index_select(0, indices)
-        return self.pixels.index_select(0, indices), labels
+        if self.pixels.is_contiguous():
+            return self.pixels.index_select(0, indices), labels
+        # With the channels last in memory, whole images are taken too, and keep their order.
+        return self.pixels.movedim(1, -1).index_select(0, indices).movedim(-1, 1), labels
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor | None]:
         """Takes the samples, floats in [-1, 1], and the labels at `indices`.
@@ -82,10 +85,15 @@ class Images:
         pixels, labels = self.gather(indices)
         return normalize(pixels), labels
 
-    def to(self, device: torch.device | str) -> "Images":
+    def to(
+        self,
+        device: torch.device | str,
+        memory_format: torch.memory_format = torch.preserve_format,
+    ) -> "Images":
         """Moves the pixels and labels to `device`."""
         labels = None if self.labels is None else self.labels.to(device)
-        return Images(self.pixels.to(device), labels, self.classes)
+        pixels = self.pixels.to(device, memory_format=memory_format)
+        return Images(pixels, labels, self.classes)
 
     @cached_property
     def content_hash(self) -> str:
