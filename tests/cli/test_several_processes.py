@@ -1,0 +1,193 @@
+"""A run of two processes: signals, deaths, restarts, and going on as one."""
+
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+MODEL = ["data=digits", "logger=none", "metrics=none", "model=dcgan", "model.width=4"]
+SETTINGS = [
+    *MODEL,
+    "loss=hinge",
+    "model.normalization=layer",
+    "schedule=cosine",
+    "batch_size=16",
+    "images=16000",
+    "every.log=160",
+    "every.checkpoint=160",
+    "trainer.accelerator=cpu",
+]
+TWO = ["trainer=ddp", "trainer.devices=2", "trainer.accelerator=cpu"]
+
+Start = Callable[..., "subprocess.Popen[str]"]
+
+
+@pytest.fixture
+def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
+    """Starts a process in the test's folder, which is ended with all that it has started."""
+    started: list[subprocess.Popen[str]] = []
+
+    def run(*command: str, **variables: str) -> "subprocess.Popen[str]":
+        process = subprocess.Popen(
+            [sys.executable, "-m", *command],
+            cwd=tmp_path,
+            env=environment | variables,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+        started.append(process)
+        return process
+
+    yield run
+    for process in started:
+        for pid in (process.pid, *children(process.pid)):
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        process.communicate()
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started, and those that they have."""
+    done = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True)
+    pairs = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
+    own = [child for child, parent in pairs if parent == pid]
+    return own + [later for child in own for later in children(child)]
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+def the_run(folder: Path) -> Path:
+    (run,) = (folder / "runs").glob("2*")
+    return run
+
+
+def images(folder: Path) -> int:
+    """The images of the last line that the run has written."""
+    try:
+        return int(
+            json.loads((the_run(folder) / "metrics.jsonl").read_text().splitlines()[-1])["images"]
+        )
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def wait_until(condition: Callable[[], Any], seconds: float = 120) -> None:
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "it did not come to that"
+        time.sleep(0.02)
+
+
+def state(run: Path) -> dict[str, Any]:
+    return dict(torch.load(run / "checkpoints" / "last.ckpt", weights_only=True))
+
+
+def test_a_signal_stops_both_after_the_same_iteration_and_one_goes_on(
+    start: Start, tmp_path: Path
+) -> None:
+    process = start("touchstone", "train", *SETTINGS, *TWO)
+    wait_until(lambda: images(tmp_path) >= 320)
+    second = [pid for pid in children(process.pid) if alive(pid)]
+    process.send_signal(signal.SIGTERM)  # to the first alone
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGTERM, said
+    assert "interrupted at" in said
+    wait_until(lambda: not any(map(alive, second)), 10)
+
+    shown = state(the_run(tmp_path))["images"]
+    assert 320 <= shown < 16000
+    budget = f"images={shown + 160}"
+    alone = ["trainer=default", "trainer.accelerator=cpu"]
+    process = start("touchstone", "train", f"resume={the_run(tmp_path)}", *alone, budget)
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == 0, said
+    assert state(the_run(tmp_path))["images"] == shown + 160
+    assert f"going on at {shown:,}" in said
+
+
+@pytest.mark.parametrize("which", ["first", "second"])
+def test_a_death_ends_the_other_process_with_a_message(
+    start: Start, tmp_path: Path, which: str
+) -> None:
+    process = start("touchstone", "train", *SETTINGS, *TWO, "images=1600000")
+    wait_until(lambda: images(tmp_path) >= 320)
+    (second,) = [
+        pid
+        for pid in children(process.pid)
+        if b"train" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    ]
+    os.kill(process.pid if which == "first" else second, signal.SIGKILL)
+    started = time.monotonic()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode != 0
+    wait_until(lambda: not alive(second), 60)
+    assert time.monotonic() - started < 60
+    if which == "second":
+        # Lightning looks after its processes every five seconds, and may be the first to see it.
+        assert "another process of this run has ended" in said or process.returncode == -9
+        assert "Traceback" not in said
+
+
+def test_torchrun_starts_a_run_again_where_it_was(start: Start, tmp_path: Path) -> None:
+    process = start(
+        *("torch.distributed.run", "--standalone", "--nproc-per-node=2", "--max-restarts=2"),
+        *("-m", "touchstone", "train", *SETTINGS, *TWO, "images=4800"),
+        # Without it a restarted process may be given the addresses of the dead ones.
+        TORCH_DISABLE_SHARE_RDZV_TCP_STORE="1",
+    )
+    wait_until(lambda: images(tmp_path) >= 320)
+    wait_until(lambda: (the_run(tmp_path) / "checkpoints" / "last.ckpt").exists())
+    victim = children(process.pid)[-1]
+    os.kill(victim, signal.SIGKILL)
+    _, said = process.communicate(timeout=200)
+    assert process.returncode == 0, said
+    assert re.search(r"going on at [\d,]+ of 4,800", said)
+    run = the_run(tmp_path)  # the only one
+    assert state(run)["images"] == 4800
+    assert json.loads((run / "summary.json").read_text())["status"] == "finished"
+
+
+def test_srun_starts_processes_that_find_each_other(
+    start: Start, tmp_path: Path, environment: dict[str, str]
+) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = {
+        **{"SLURM_JOB_ID": "77", "SLURM_JOB_NAME": "train", "SLURM_NODELIST": "127.0.0.1"},
+        **{"SLURM_NTASKS": "2", "SLURM_NNODES": "2", "SLURM_NTASKS_PER_NODE": "1"},
+        **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port},
+    }
+    words = [*SETTINGS, *TWO, "images=320", "trainer.devices=1", "trainer.num_nodes=2"]
+    tasks = [
+        start(
+            *("touchstone", "train", *words),
+            **shared,
+            **{"SLURM_PROCID": str(n), "SLURM_NODEID": str(n), "SLURM_LOCALID": "0"},
+        )
+        for n in range(2)
+    ]
+    said = [task.communicate(timeout=120)[1] for task in tasks]
+    assert [task.returncode for task in tasks] == [0, 0], said
+    assert state(the_run(tmp_path))["images"] == 320
+    assert "training for 320 images" in said[0]
+    assert said[1].strip() == ""  # one of them speaks for the job
