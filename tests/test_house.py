@@ -19,7 +19,7 @@ FLOORS = (
     {"losses", "penalties", "augmentations", "average", "batch_norm", "schedules", "networks"},
     {"data", "pages", "pictures", "sampling", "tracking"},
     {"comparison", "metrics", "gan", "trained"},
-    {"cost", "graphs", "strategies"},
+    {"cost", "fitting", "graphs", "strategies"},
     {"callbacks"},
     {"cli"},
 )

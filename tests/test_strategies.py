@@ -25,6 +25,7 @@ from touchstone.data.module import Data
 from touchstone.gan import GAN
 from touchstone.schedules import Cosine
 from touchstone.strategies import Processes
+from touchstone.tracking.checkpoints import Checkpoints
 
 BATCH, ITERATIONS, SIDE = 64, 50, 4
 
@@ -112,12 +113,17 @@ GAMES: dict[str, Callable[[], Settings]] = {
 }
 
 
+HALVES = ("lecam", "noise_clip_and_schedule")
+
+
 def adam(parameters: Any) -> torch.optim.Optimizer:
     return torch.optim.Adam(parameters, lr=2e-3, betas=(0.0, 0.9), eps=1e-3)
 
 
-def play(name: str, devices: int) -> GAN:
-    """Trains for 50 iterations of 64 images, over all processes."""
+def play(
+    name: str, devices: int, until: int = ITERATIONS, start: Path | None = None
+) -> tuple[GAN, Trainer]:
+    """Trains for so many iterations of 64 images, of 50 in the end, over all processes."""
     torch.manual_seed(0)
     settings = GAMES[name]()
     critic_steps = settings.get("critic_steps", 1)
@@ -132,7 +138,8 @@ def play(name: str, devices: int) -> GAN:
     )
     pixels = torch.randint(256, (100, 1, SIDE, SIDE), dtype=torch.uint8)
     images = Images(pixels, None, ())
-    data = Data(images, batch_size=BATCH, critic_steps=critic_steps, seed=0, budget=budget)
+    stop = until * BATCH * critic_steps
+    data = Data(images, batch_size=BATCH, critic_steps=critic_steps, seed=0, budget=stop)
     trainer = Trainer(
         max_epochs=1,
         accelerator="cpu",
@@ -142,16 +149,21 @@ def play(name: str, devices: int) -> GAN:
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
+        plugins=[Checkpoints()],
     )
-    trainer.fit(gan, data)
-    assert gan.images == budget
-    return gan
+    trainer.fit(gan, datamodule=data, ckpt_path=start, weights_only=True)
+    assert gan.images == stop
+    return gan, trainer
 
 
 def main(folder: Path, devices: int) -> None:
     torch.set_num_threads(1)
     for name in GAMES:
-        torch.save(play(name, devices).state_dict(), folder / f"{name}{rank()}.pt")
+        gan, _ = play(name, devices)
+        torch.save(gan.state_dict(), folder / f"{name}{rank()}.pt")
+    for name in HALVES:
+        _, trainer = play(name, devices, until=ITERATIONS // 2)
+        trainer.save_checkpoint(folder / f"{name}.ckpt")
 
 
 def rank() -> int:
@@ -198,6 +210,14 @@ def test_two_processes_of_32_train_as_one_of_64(played: dict[int, Path], name: s
         for key, value in module.state_dict().items():
             if key.endswith("0.weight"):
                 assert float((alone[f"{network}.{key}"] - value).abs().max()) > 0.01, key
+
+
+@pytest.mark.parametrize("name", HALVES)
+def test_one_process_goes_on_with_what_two_began(played: dict[int, Path], name: str) -> None:
+    alone = torch.load(played[1] / f"{name}0.pt", weights_only=True)
+    gan, _ = play(name, devices=1, start=played[2] / f"{name}.ckpt")
+    for key, value in gan.state_dict().items():
+        torch.testing.assert_close(value, alone[key], rtol=1e-5, atol=2e-6, msg=key)
 
 
 if __name__ == "__main__":

@@ -170,8 +170,8 @@ class GAN(LightningModule):
             whole += [type(loss).__name__] if loss.whole_batch else []
             if whole:
                 raise ValueError(
-                    f"micro_batch={micro_batch}: {whole[0]} compares with means over the batch, "
-                    "which has to pass the networks as a whole: leave micro_batch out"
+                    f"micro_batch: {whole[0]} compares with means over the batch, which has to "
+                    "pass the networks as a whole; leave micro_batch out"
                 )
 
     @property

@@ -1,5 +1,6 @@
 """A run of two processes: signals, deaths, restarts, and going on as one."""
 
+import contextlib
 import json
 import os
 import re
@@ -53,26 +54,28 @@ def start(environment: dict[str, str], tmp_path: Path) -> Iterator[Start]:
     yield run
     for process in started:
         for pid in (process.pid, *children(process.pid)):
-            try:
+            with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
         process.communicate()
 
 
 def children(pid: int) -> list[int]:
     """The processes that a process has started, and those that they have."""
-    done = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True)
-    pairs = [tuple(map(int, line.split())) for line in done.stdout.splitlines()]
-    own = [child for child, parent in pairs if parent == pid]
+    numbers = [int(path.name) for path in Path("/proc").iterdir() if path.name.isdigit()]
+    own = [number for number in numbers if status(number)[1:2] == [str(pid)]]
     return own + [later for child in own for later in children(child)]
 
 
 def alive(pid: int) -> bool:
+    return status(pid)[:1] not in ([], ["Z"])
+
+
+def status(pid: int) -> list[str]:
+    """A process's state, its parent and more; nothing where it is gone."""
     try:
-        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
     except OSError:
-        return False
+        return []
 
 
 def the_run(folder: Path) -> Path:
@@ -83,9 +86,8 @@ def the_run(folder: Path) -> Path:
 def images(folder: Path) -> int:
     """The images of the last line that the run has written."""
     try:
-        return int(
-            json.loads((the_run(folder) / "metrics.jsonl").read_text().splitlines()[-1])["images"]
-        )
+        lines = (the_run(folder) / "metrics.jsonl").read_text().splitlines()
+        return int(json.loads(lines[-1])["images"])
     except (OSError, ValueError, IndexError):
         return 0
 

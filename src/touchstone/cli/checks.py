@@ -54,7 +54,10 @@ RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "seed": ("a whole number, 0 or more", _whole(0)),
     "images": _COUNT,
     "batch_size": _COUNT,
-    "micro_batch": ("null or a whole number, 1 or more", _or_null(_whole(1))),
+    "micro_batch": (
+        "auto, null or a whole number, 1 or more",
+        lambda value: value in ("auto", None) or _whole(1)(value),
+    ),
     "average_half_life": ("a number of images, 0 or more", _number(0)),
     "gradient_clip": ("null or a number above 0", _or_null(_number(0, open=True))),
     "every.log": _COUNT,

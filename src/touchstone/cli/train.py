@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig, OmegaConf
 
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 # Names the run to the further processes of a job, which Lightning starts with the same words.
 RUN_VARIABLE = "TOUCHSTONE_RUN"
+# Whose errors are those of torch.compile.
+COMPILERS = ("torch._dynamo", "torch._inductor")
 
 
 def main(conf: Path | None = None) -> None:
@@ -74,10 +76,12 @@ def train(composed: DictConfig) -> None:
     from touchstone.trained import save
 
     start = images_at(run, settings.images) if run else 0
-    try_trainer(settings)
+    judge = try_trainer(settings)
+    images: Images = instantiate(settings.data.load)(split="train")
+    if settings.micro_batch == "auto":
+        settings.micro_batch = fitting_micro_batch(settings, images, judge)
     gan = build(settings)
     callbacks: dict[str, Callback] = dict(instantiate(settings.callbacks))
-    images: Images = instantiate(settings.data.load)(split="train")
     for callback in callbacks.values():
         if isinstance(callback, Evaluation):
             callback.check(gan, images)
@@ -118,6 +122,9 @@ def train(composed: DictConfig) -> None:
         status = "diverged"
         raise DivergedError(f"{error}. {report.last_good(run)}") from error
     except RuntimeError as error:
+        if settings.trainer.compile and type(error).__module__.startswith(COMPILERS):
+            reason = str(error).strip().splitlines()[0]
+            raise UsageError(f"trainer.compile=true: {reason}; leave it out") from error
         if not lost(error):
             raise
         raise UsageError(
@@ -224,26 +231,29 @@ def build(settings: DictConfig) -> "GAN":
     )
     if own.sync_batchnorm:
         synchronized(generator), synchronized(discriminator)
-    gan = GAN(
-        generator,
-        discriminator,
-        instantiate(settings.loss.adversarial),
-        penalties=dict(instantiate(settings.loss.penalties)),
-        critic_steps=settings.loss.critic_steps,
-        constraint=instantiate(settings.loss.constraint),
-        optimizers={
-            network: instantiate(settings.optimizer[network])
-            for network in ("generator", "discriminator")
-        },
-        schedule=instantiate(settings.schedule),
-        augmentation=instantiate(settings.augmentation),
-        gradient_clip=settings.gradient_clip,
-        micro_batch=settings.micro_batch,
-        executor=captured if own.cuda_graphs else None,
-        average_half_life=settings.average_half_life,
-        budget=settings.images,
-        seed=settings.seed,
-    )
+    try:
+        gan = GAN(
+            generator,
+            discriminator,
+            instantiate(settings.loss.adversarial),
+            penalties=dict(instantiate(settings.loss.penalties)),
+            critic_steps=settings.loss.critic_steps,
+            constraint=instantiate(settings.loss.constraint),
+            optimizers={
+                network: instantiate(settings.optimizer[network])
+                for network in ("generator", "discriminator")
+            },
+            schedule=instantiate(settings.schedule),
+            augmentation=instantiate(settings.augmentation),
+            gradient_clip=settings.gradient_clip,
+            micro_batch=settings.micro_batch,
+            executor=captured if own.cuda_graphs else None,
+            average_half_life=settings.average_half_life,
+            budget=settings.images,
+            seed=settings.seed,
+        )
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     if own.compile:
         for network in (gan.generator, gan.discriminator):
             network.compile(dynamic=False)
@@ -261,8 +271,42 @@ def memory_format(settings: DictConfig) -> "torch.memory_format":
     return torch.channels_last if settings.channels_last else torch.contiguous_format
 
 
-def try_trainer(settings: DictConfig) -> None:
+def fitting_micro_batch(settings: DictConfig, images: "Images", trainer: "Trainer") -> int | None:
+    """What `micro_batch=auto` comes to on this device; None for the whole of its batch.
+
+    On a CPU nothing says how much memory there is before there is none.
+    """
+    device = trainer.strategy.root_device
+    share = settings.batch_size // trainer.world_size
+    settings.micro_batch = 1  # refuses what cannot be split
+    gan = build(settings)
+    settings.micro_batch = None
+    if device.type != "cuda":
+        return None
+    import torch
+
+    from touchstone.data.batches import HELD
+    from touchstone.data.images import normalize
+    from touchstone.fitting import largest_micro_batch
+
+    # What the training will hold besides: the pixels, and the averaged weights.
+    beside = [images.pixels.to(device)] if images.pixels.nbytes <= HELD else []
+    real, labels = images.gather(torch.arange(share) % len(images))
+    size = largest_micro_batch(
+        gan,
+        normalize(real.to(device)).to(memory_format=memory_format(settings)),
+        None if labels is None else labels.to(device),
+        trainer.precision_plugin.forward_context,
+    )
+    del beside
+    return None if size == share else size
+
+
+def try_trainer(settings: DictConfig) -> "Trainer":
     """Judges the trainer's settings, and lets Lightning, before anything is loaded or written.
+
+    Returns:
+        A trainer of these settings, which trains nothing.
 
     Raises:
         UsageError: where they cannot be had.
@@ -291,10 +335,11 @@ def try_trainer(settings: DictConfig) -> None:
             )
     check_batch_size(settings.batch_size, settings.batch_size, made.world_size)
     share = settings.batch_size // made.world_size
-    if settings.micro_batch is not None and share % settings.micro_batch:
+    if isinstance(settings.micro_batch, int) and share % settings.micro_batch:
         raise UsageError(
             f"micro_batch={settings.micro_batch}: it has to divide the batch of a device, {share}"
         )
+    return cast("Trainer", made)
 
 
 def of_lightning(settings: DictConfig) -> DictConfig:

@@ -14,6 +14,7 @@ from touchstone.draws import Share, derive
 from touchstone.errors import UsageError
 
 Batch = tuple[Tensor, Tensor | None]
+HELD = 2 * 2**30  # bytes of pixels up to which they lie on the device
 
 _AHEAD = 4  # iterations that a thread reads ahead
 
@@ -104,7 +105,7 @@ class Batches:
         share: Share | None = None,
         device: torch.device | str = "cpu",
         workers: int = 0,
-        memory: int = 2 * 2**30,
+        memory: int = HELD,
         memory_format: torch.memory_format = torch.preserve_format,
     ) -> None:
         self._share = share or Share()

@@ -5,7 +5,7 @@ from typing import cast
 import torch
 from pytorch_lightning import LightningDataModule
 
-from touchstone.data.batches import Batches, check_batch_size
+from touchstone.data.batches import HELD, Batches, check_batch_size
 from touchstone.data.images import Images
 from touchstone.data.stretches import Stretches
 from touchstone.draws import Share
@@ -37,7 +37,7 @@ class Data(LightningDataModule):
         seed: int,
         budget: int,
         workers: int = 2,
-        memory: int = 2 * 2**30,
+        memory: int = HELD,
         memory_format: torch.memory_format = torch.preserve_format,
     ) -> None:
         super().__init__()
