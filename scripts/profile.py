@@ -31,6 +31,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
+    from pytorch_lightning import Callback
     from torch.profiler import profile
 
     from touchstone.data.batches import Batch, Batches
@@ -39,15 +40,20 @@ if TYPE_CHECKING:
 if __name__ == "profile":
     # A script of this folder imports cProfile, which means the standard library's module.
     library = spec_from_file_location(__name__, Path(os.__file__).with_name("profile.py"))
-    assert library is not None and library.loader is not None
+    assert library is not None
+    assert library.loader is not None
     sys.modules[__name__] = module_from_spec(library)
     library.loader.exec_module(sys.modules[__name__])
 
 WARM_UP, WARM_UP_COMPILED = 10, 25  # iterations before the first that is timed
 MOST = 10  # operators or kernels that are listed
+ON_DEVICE = ("kernel", "gpu_memcpy", "gpu_memset")
+STARTS = ("cuda_runtime", "cuda_driver")
+SEE = "on_iteration_end"  # of a callback that has its turn in each iteration
+LONGEST = 64  # characters of a name
 
-# The phases in the order of the table. Those of the iteration and of the two updates have what is
-# inside them, but in no other phase.
+# The phases in the order of the table, each without those inside it: a step is all of an update
+# but for its forward and backward passes.
 BATCH = "the batch"
 NOISE = "noise, learning rates"
 GENERATE = "generator: forward"
@@ -55,8 +61,9 @@ JUDGE = "discriminator: forward, loss"
 PENALIZE = "discriminator: penalties"
 LOSS = "generator: its loss, forward"
 AVERAGE = "average of the weights"
-ITERATION = "Lightning, callbacks"
+REST = "Lightning, callbacks"
 WAIT = "waiting for the device"
+WHOLE = "the whole iteration"
 PHASES = (
     BATCH,
     NOISE,
@@ -69,19 +76,28 @@ PHASES = (
     "generator: backward",
     "generator: step",
     AVERAGE,
-    ITERATION,
+    REST,
     WAIT,
 )
 
-Event = dict[str, Any]  # of a trace
-
 
 class Span(NamedTuple):
-    """A stretch of time, from `start` to `end` in microseconds."""
+    """What a trace has of an operator, of a call that starts kernels, of a kernel or of a phase.
+
+    Attributes:
+        start: in milliseconds divided by the number of iterations, so that sums are of one.
+        end: likewise.
+        category: `cpu_op`, `cuda_runtime`, `kernel`, `user_annotation` and others.
+        thread: of the host, or the device's stream.
+        call: a number that a kernel has in common with the call that started it.
+    """
 
     start: float
     end: float
     name: str
+    category: str
+    thread: Any
+    call: int | None = None
 
 
 def marked(phase: str, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -95,7 +111,7 @@ def marked(phase: str, function: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def mark(gan: "GAN") -> None:
+def mark(gan: "GAN", callbacks: Sequence["Callback"]) -> None:
     """Marks the phases of a game, which knows nothing of it, before it is trained."""
     import torch
 
@@ -109,6 +125,7 @@ def mark(gan: "GAN") -> None:
         (gan, "_discriminate", JUDGE),  # which a penalty on the logits is the first to ask for
         (gan, "generator_loss", LOSS),
         *((penalty, "forward", PENALIZE) for penalty in gan.penalties.values()),
+        *((each, SEE, REST) for each in callbacks if hasattr(each, SEE)),
     ]
     for owner, method, phase in places:
         setattr(owner, method, marked(phase, getattr(owner, method)))
@@ -164,12 +181,12 @@ class Watched:
         activities = [ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * self._cuda]
         with profile(activities=activities) as self.profiler:
             for _ in range(self._iterations):
-                with record_function(ITERATION):
+                with record_function(REST):
                     with record_function(BATCH):
                         batch = next(batches)
                     yield batch
-            with record_function(WAIT):
-                self._wait()
+            if self._cuda:
+                marked(WAIT, self._wait)()
         yield from batches
 
     def _wait(self) -> None:
@@ -190,7 +207,14 @@ def train(settings: "DictConfig", iterations: int) -> Watched:
 
     from touchstone.cli.checks import check
     from touchstone.cli.front import plain
-    from touchstone.cli.train import build, make_trainer, memory_format, quieten, try_trainer
+    from touchstone.cli.train import (
+        as_called,
+        build,
+        make_trainer,
+        memory_format,
+        quieten,
+        try_trainer,
+    )
     from touchstone.data.module import Data
     from touchstone.errors import UsageError
     from touchstone.tracking.loggers import Record
@@ -213,7 +237,8 @@ def train(settings: "DictConfig", iterations: int) -> Watched:
     quieten()
     try_trainer(settings)
     gan = build(settings)
-    mark(gan)
+    callbacks: list[Callback] = list(instantiate(settings.callbacks).values())
+    mark(gan, callbacks)
     watched: list[Watched] = []
 
     class Lent(Data):
@@ -234,71 +259,195 @@ def train(settings: "DictConfig", iterations: int) -> Watched:
     with tempfile.TemporaryDirectory() as folder:
         networks = {part: plain(settings.model[part]) for part in ("generator", "discriminator")}
         run = Run.create(Path(folder), "profile", OmegaConf.to_yaml(settings), networks)
-        callbacks = list(instantiate(settings.callbacks).values())
-        make_trainer(settings, run, [Record(run)], callbacks).fit(gan, datamodule=data)
+        trainer = make_trainer(settings, run, [Record(run)], callbacks)
+        with as_called():
+            trainer.fit(gan, datamodule=data)
     return watched[-1]
 
 
-def table(events: Sequence[Event], iterations: int, seconds: float, phases: bool = True) -> str:
-    """Says where the time of the recorded iterations went.
+def read(trace: Path, iterations: int) -> list[Span]:
+    """Reads a trace of so many iterations."""
+    unit = 1e3 * iterations  # a trace's are microseconds
+    return [
+        Span(
+            float(event["ts"]) / unit,
+            (float(event["ts"]) + float(event["dur"])) / unit,
+            event["name"],
+            event["cat"],
+            event["tid"],
+            event.get("args", {}).get("correlation"),
+        )
+        for event in json.loads(trace.read_text(errors="replace"))["traceEvents"]
+        if event.get("ph") == "X" and "cat" in event
+    ]
+
+
+def table(spans: Sequence[Span], iterations: int, seconds: float, apart: bool = True) -> str:
+    """Says where the time of an iteration went.
 
     Args:
-        events: of the trace.
-        iterations: how many there are in it.
+        spans: of the trace.
+        iterations: that were recorded.
         seconds: that an iteration takes without the profiler.
-        phases: whether they can be told apart.
+        apart: whether the phases can be told apart.
     """
-    marks = spans(event for event in events if event.get("name") in PHASES and is_host(event))
-    kernels = [event for event in events if event.get("cat") in DEVICE]
-    first, last = marks[0].start, max(mark.end for mark in marks)
-    each = 1e3 * iterations  # microseconds of all iterations to milliseconds of one
-    whole = (last - first) / each
-    lines = [
-        f"{iterations} iterations of {whole:.3f} ms under the profiler, {1e3 * seconds:.3f} ms "
-        "without it"
-    ]
+    marks = [each for each in spans if each.category == "user_annotation" and each.name in PHASES]
+    kernels = [each for each in spans if each.category in ON_DEVICE]
+    phases = own(marks)
+    whole, plain = sum(phases.values()), 1e3 * seconds
+    lines = [f"an iteration: {plain:.3f} ms, and {whole:.3f} ms under the profiler"]
     if kernels:
-        busy = covered(spans(kernels)) / each
+        busy = covered(kernels)
         lines.append(
-            f"The device stood idle for {max(0.0, 1 - busy / whole):.1%} of the time under the "
-            f"profiler, for {max(0.0, 1 - busy / (1e3 * seconds)):.1%} as reckoned without it"
+            f"the device stood idle for {max(0, 1 - busy / whole):.1%} under the profiler, and for "
+            f"{max(0, 1 - busy / plain):.1%} without it if it was as busy there"
         )
-    if phases:
-        host, moments = own(timeline(marks)), timeline(marks)
-        device = started_in(moments, events, kernels)
-        columns = ("device, ms",) if kernels else ()
-        rows = [
-            (name, host[name] / each, *([device[name] / each] if kernels else []))
-            for name in PHASES
-            if name in host and (name != WAIT or kernels)
-        ]
-        # Between the recorded iterations the profiler's own marks take their time.
-        total = sum(row[1] for row in rows)
-        rows.append(("an iteration", total, *([sum(device.values()) / each] if kernels else [])))
-        lines += ["", heading("phase", *columns)]
-        lines += [entry(name, ms, total, *rest) for name, ms, *rest in rows]
+    if apart:
+        times = {name: phases[name] for name in PHASES if name in phases} | {WHOLE: whole}
+        rows = [["phase", "ms", "share"]]
+        rows += [[name, f"{ms:.3f}", f"{ms / whole:.1%}"] for name, ms in times.items()]
+        if kernels:
+            device = launched(kernels, spans, marks)
+            device[WHOLE] = sum(device.values())
+            rows[0].append("device, ms")
+            for row in rows[1:]:
+                row.append(f"{device[row[0]]:.3f}")
     else:
-        lines += [
-            "",
-            "Under trainer.cuda_graphs an iteration is one replay, whose phases cannot be told "
-            "apart: only kernels are listed",
-        ]
-    costs, calls = Counter[str](), Counter[str]()
-    if kernels:
-        for kernel in kernels:
-            costs[kernel["name"]] += kernel["dur"]
-        calls.update(kernel["name"] for kernel in kernels)
-    else:
-        threads = defaultdict(list)
-        for event in events:
-            if event.get("cat") == "cpu_op":
-                threads[event["tid"]].append(event)
-                calls[event["name"]] += 1
-        for thread in threads.values():
-            costs += own(timeline(spans(thread)))
-    lines += ["", heading("kernel" if kernels else "operator", "calls")]
-    lines += [
-        entry(name, cost / each, whole, calls[name] / iterations)
-        for name, cost in costs.most_common(MOST)
+        rows = [["An iteration is replayed by one call (trainer.cuda_graphs): it has no phases."]]
+    lines += ["", *aligned(rows)]
+
+    operators = kernels or [each for each in spans if each.category == "cpu_op"]
+    costs = durations(kernels) if kernels else own(operators)
+    calls = Counter(each.name for each in operators)
+    rows = [["kernel" if kernels else "operator", "ms", "share", "calls"]]
+    rows += [
+        [shortened(name), f"{ms:.3f}", f"{ms / whole:.1%}", f"{calls[name] / iterations:.1f}"]
+        for name, ms in sorted(costs.items(), key=lambda cost: -cost[1])[:MOST]
     ]
-    return "\n".join(lines)
+    return "\n".join([*lines, "", *aligned(rows)])
+
+
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """A table's lines: names at the left, numbers at the right."""
+    first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
+    return [
+        "  ".join(
+            [row[0].ljust(first), *(e.rjust(w) for e, w in zip(row[1:], others, strict=True))]
+        )
+        for row in rows
+    ]
+
+
+def shortened(name: str) -> str:
+    """A kernel's name, which may be that of a template with all its arguments."""
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 1]}…"
+
+
+def timeline(spans: Iterable[Span]) -> list[tuple[float, str]]:
+    """Who is innermost from which moment on, in order, of one thread's spans; or no one."""
+    moments: list[tuple[float, str]] = []
+    around: list[Span] = []
+
+    def leave(moment: float) -> None:
+        while around and around[-1].end <= moment:
+            end = around.pop().end
+            moments.append((end, around[-1].name if around else ""))
+
+    for each in sorted(spans, key=lambda each: (each.start, -each.end)):
+        leave(each.start)
+        moments.append((each.start, each.name))
+        around.append(each)
+    leave(inf)
+    return moments
+
+
+def own(spans: Iterable[Span]) -> dict[str, float]:
+    """The time of each name's spans without those inside them."""
+    threads: dict[Any, list[Span]] = defaultdict(list)
+    for each in spans:
+        threads[each.thread].append(each)
+    times: dict[str, float] = defaultdict(float)
+    for thread in threads.values():
+        for (start, name), (end, _) in pairwise(timeline(thread)):
+            if name:
+                times[name] += end - start
+    return times
+
+
+def durations(spans: Iterable[Span]) -> dict[str, float]:
+    """The time of each name's spans."""
+    times: dict[str, float] = defaultdict(float)
+    for each in spans:
+        times[each.name] += each.end - each.start
+    return times
+
+
+def covered(spans: Iterable[Span]) -> float:
+    """The time in which there is any of the spans, which may overlap."""
+    total, reached = 0.0, -inf
+    for each in sorted(spans, key=lambda each: each.start):
+        total += max(0.0, each.end - max(each.start, reached))
+        reached = max(reached, each.end)
+    return total
+
+
+def launched(
+    kernels: Iterable[Span], spans: Iterable[Span], marks: Iterable[Span]
+) -> dict[str, float]:
+    """The time of the kernels, by the phase in which the host has started them.
+
+    A backward pass starts its kernels from a thread of its own, for which the phase waits.
+    """
+    started = {each.call: each.start for each in spans if each.category in STARTS}
+    moments = timeline(marks)
+    borders = [moment for moment, _ in moments]
+    return durations(
+        each._replace(name=moments[max(0, bisect_right(borders, started[each.call]) - 1)][1])
+        for each in kernels
+        if each.call in started
+    )
+
+
+def main() -> None:
+    """Trains, writes the trace and the table, and prints the table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        usage="%(prog)s [--iterations NUMBER] [--to FOLDER] [WORD ...]",
+        allow_abbrev=False,
+    )
+    parser.add_argument("--iterations", type=int, default=20, help="to record (20)")
+    parser.add_argument("--to", type=Path, default=Path("profile"), metavar="FOLDER")
+    arguments, words = parser.parse_known_args()
+    if arguments.iterations < 1:
+        parser.error("--iterations: there has to be one or more")
+    # Of torch's profiler, which looks for a GPU where there is none, and which cannot go from
+    # CUDA graphs and come back.
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")
+    os.environ.setdefault("DISABLE_CUPTI_LAZY_REINIT", "1")
+    os.environ.setdefault("TEARDOWN_CUPTI", "0")
+
+    from touchstone import cli, job
+    from touchstone.cli.front import enter
+
+    def task(settings: "DictConfig") -> None:
+        watched = train(settings, arguments.iterations)
+        if not job.leads():
+            return
+        arguments.to.mkdir(parents=True, exist_ok=True)
+        trace = arguments.to / "trace.json"
+        watched.profiler.export_chrome_trace(str(trace))
+        spans = read(trace, arguments.iterations)
+        text = table(
+            spans, arguments.iterations, watched.seconds, apart=not settings.trainer.cuda_graphs
+        )
+        (arguments.to / "table.txt").write_text(text + "\n")
+        print(f"{text}\n\n{trace}: open it in https://ui.perfetto.dev or in chrome://tracing")
+
+    cli.called.extend(sys.argv)  # by which further processes are started
+    sys.argv = [sys.argv[0], *words]
+    enter("train", task)
+
+
+if __name__ == "__main__":
+    main()

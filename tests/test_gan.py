@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import torch
 from omegaconf import DictConfig
-from pytorch_lightning import Trainer
+from pytorch_lightning import Callback, Trainer
 from torch import Tensor, nn
 
 from touchstone.augmentations import InstanceNoise
 from touchstone.data.images import Images
 from touchstone.data.module import Data
 from touchstone.gan import GAN
-from touchstone.losses import Hinge, Relativistic, Vanilla, Wasserstein
+from touchstone.losses import Hinge, Relativistic, RelativisticAverage, Vanilla, Wasserstein
 from touchstone.networks import dcgan
 from touchstone.penalties import R1, GradientPenalty, LeCam, WeightClipping
 from touchstone.schedules import Linear
@@ -67,17 +67,17 @@ def game(loss: Any = None, **settings: Any) -> GAN:
     return GAN(Line([1.0, 2.0]), discriminator, loss or Wasserstein(), budget=64, **settings)
 
 
-class Rows:
-    """Batches of rows, as a loader gives them."""
+class Given:
+    """Stretches of batches, as a loader gives them."""
 
-    def __init__(self, batches: list[tuple[Tensor, Tensor | None]]) -> None:
-        self.batches = batches
+    def __init__(self, stretches: list[list[tuple[Tensor, Tensor | None]]]) -> None:
+        self.stretches = stretches
 
     def __iter__(self) -> Any:
-        return iter([batch] for batch in self.batches)
+        return iter(self.stretches)
 
     def __len__(self) -> int:
-        return len(self.batches)
+        return len(self.stretches)
 
 
 def weight(network: nn.Module) -> Tensor:
@@ -94,7 +94,7 @@ def play(gan: GAN, samples: Tensor, iterations: int = 1, labels: Tensor | None =
         enable_model_summary=False,
         plugins=[Checkpoints()],
     )
-    trainer.fit(gan, Rows([(samples, labels)] * iterations))
+    trainer.fit(gan, Given([[(samples, labels)]] * iterations))
     return trainer
 
 
@@ -320,3 +320,108 @@ def test_data_begins_where_the_run_stands() -> None:
         shown.append(torch.cat([batch for one in stretches for batch, _ in one]).flatten())
     assert torch.equal(shown[0][8:], shown[1])
     assert len(shown[1]) == 8
+
+
+def test_a_stretch_ends_where_a_callback_has_its_turn() -> None:
+    class Turn(Callback):
+        every = 12
+
+        def __init__(self) -> None:
+            self.at: list[int] = []
+
+        def on_train_batch_end(self, trainer: Any, module: Any, *_: Any) -> None:
+            self.at.append(module.images)
+
+    turn, gan = Turn(), game()
+    trainer = Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        callbacks=[turn],
+    )
+    samples = (torch.randn(4, 2), None)
+    # What is left of a stretch is left; here each begins anew with the same list.
+    trainer.fit(gan, Given([[samples] * 5, [samples] * 2, [samples] * 2, [samples] * 9]))
+    assert turn.at == [12, 20, 24, 36]
+
+
+@pytest.mark.parametrize(("micro_batch", "critic_steps"), [(4, 1), (2, 3), (8, 2)])
+def test_micro_batches_give_the_update_of_their_whole(micro_batch: int, critic_steps: int) -> None:
+    def made(size: int | None) -> GAN:
+        return game(
+            Relativistic(),
+            penalties={"gradient": GradientPenalty(1.0), "r1": R1(1.0, every=2)},
+            augmentation=InstanceNoise(0.3),
+            critic_steps=critic_steps,
+            micro_batch=size,
+            gradient_clip=0.5,
+        )
+
+    rows = torch.randn(8 * critic_steps, 2)
+    whole, parts = made(None), made(micro_batch)
+    passes: list[int] = []
+    parts.generator.register_forward_pre_hook(lambda _, given: passes.append(len(given[0])))
+    play(whole, rows, iterations=3)
+    play(parts, rows, iterations=3)
+    assert set(passes) == {micro_batch}
+    for name, value in whole.state_dict().items():
+        torch.testing.assert_close(parts.state_dict()[name], value, rtol=1e-5, atol=1e-6, msg=name)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"loss": RelativisticAverage()}, {"penalties": {"lecam": LeCam(0.1)}}],
+    ids=["loss", "penalty"],
+)
+def test_what_looks_at_the_whole_batch_is_not_split(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=r"micro_batch: (RelativisticAverage|lecam) compares"):
+        game(micro_batch=4, **settings)
+
+
+def test_an_update_under_autocast_sees_the_weights_of_the_one_before() -> None:
+    """Autocast keeps weights in half precision, which a step of the optimizer changes."""
+
+    class Judge(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(2, 1, bias=False)
+            self.seen: list[tuple[float, float]] = []
+
+        def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
+            logits: Tensor = self.layer(samples).squeeze(1)
+            ones = self.layer(torch.ones(1, 2))  # by the weights that the pass goes by
+            self.seen.append((float(ones), float(self.layer.weight.sum())))
+            return logits
+
+    judge = Judge()
+    gan = game(discriminator=judge, critic_steps=3)
+    trainer = Trainer(
+        max_epochs=1,
+        accelerator="cpu",
+        precision="bf16-mixed",
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    batch = (10 * torch.ones(12, 2), None)
+    trainer.fit(gan, Given([[batch, batch]]))
+    used, weights = zip(*judge.seen, strict=True)
+    assert max(weights) - min(weights) > 1  # the steps are large
+    assert used == pytest.approx(weights, rel=0.02)
+
+
+def test_compiled_networks_train_as_written_ones(train: Callable[..., Path]) -> None:
+    """What the penalty differentiates twice stays as it is written, by itself."""
+    words = ["loss=wgan_gp", "model=resnet", "model.width=2", "data=digits", "batch_size=4"]
+    states = []
+    for compiled in ("false", "true"):
+        run = train(*words, "images=80", "optimizer.lr=1e-3", f"trainer.compile={compiled}")
+        content = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+        states.append(content["state_dict"])
+    assert states[0].keys() == states[1].keys()
+    for name, value in states[0].items():
+        torch.testing.assert_close(states[1][name], value, rtol=1e-2, atol=1e-3, msg=name)
