@@ -1,7 +1,7 @@
 """Shows where an iteration's time goes: python scripts/profile.py model=dcgan loss=wgan_gp.
 
-The words are those of `python train.py`. The trainer is the one that it makes, in a folder that is
-then removed, without evaluation, samples, checkpoints and trackers. After a warm-up some iterations
+The words are those of `python train.py`, which then trains for as long as that needs, in a folder
+that is removed, without evaluation, samples, checkpoints and trackers. After a warm-up some iterations
 are timed, and as many recorded by torch's profiler.
 
 FOLDER/trace.json  every operator and kernel, in time: open it in https://ui.perfetto.dev or in
@@ -23,7 +23,10 @@ import time
 from bisect import bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import redirect_stdout
+from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
+from io import StringIO
 from itertools import islice, pairwise
 from math import inf
 from pathlib import Path
@@ -32,7 +35,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from omegaconf import DictConfig
     from pytorch_lightning import Callback
-    from torch.profiler import profile
+    from torch.profiler import profile as Profiler
 
     from touchstone.data.batches import Batch, Batches
     from touchstone.gan import GAN
@@ -159,7 +162,7 @@ class Watched:
     """
 
     seconds: float
-    profiler: "profile"
+    profiler: "Profiler"
 
     def __init__(self, batches: "Batches", warm_up: int, iterations: int, device: str) -> None:
         self._batches, self._warm_up, self._iterations = batches, warm_up, iterations
@@ -169,7 +172,8 @@ class Watched:
         return len(self._batches)
 
     def __iter__(self) -> Iterator["Batch"]:
-        from torch.profiler import ProfilerActivity, profile, record_function
+        from torch.profiler import ProfilerActivity, record_function
+        from torch.profiler import profile as Profiler
 
         batches = iter(self._batches)
         yield from islice(batches, self._warm_up)
@@ -179,7 +183,7 @@ class Watched:
         self._wait()
         self.seconds = (time.perf_counter() - started) / self._iterations
         activities = [ProfilerActivity.CPU, *[ProfilerActivity.CUDA] * self._cuda]
-        with profile(activities=activities) as self.profiler:
+        with Profiler(activities=activities) as self.profiler:
             for _ in range(self._iterations):
                 with record_function(REST):
                     with record_function(BATCH):
@@ -196,73 +200,77 @@ class Watched:
             torch.cuda.synchronize()
 
 
-def train(settings: "DictConfig", iterations: int) -> Watched:
-    """Trains under the trainer as `python train.py` makes it, and looks on.
+def profile(settings: "DictConfig", iterations: int, to: Path) -> None:
+    """Has the settings' training be watched, which is as short as that needs.
 
     Raises:
-        UsageError: settings that cannot be used.
+        UsageError: as in training.
     """
-    from hydra.utils import instantiate
-    from omegaconf import OmegaConf, open_dict
+    from omegaconf import open_dict
 
-    from touchstone.cli.checks import check
-    from touchstone.cli.front import plain
-    from touchstone.cli.train import (
-        as_called,
-        build,
-        make_trainer,
-        memory_format,
-        quieten,
-        try_trainer,
-    )
-    from touchstone.data.module import Data
+    from touchstone import job
+    from touchstone.cli.train import train
     from touchstone.errors import UsageError
-    from touchstone.tracking.loggers import Record
-    from touchstone.tracking.run import Run
 
     for verb in ("resume", "rerun"):
         if settings[verb] is not None:
             raise UsageError(f"{verb}={settings[verb]}: what is profiled is named by its settings")
-    check(settings)
+    own = settings.trainer
+    own.profiler = None  # there can be one at a time
+    warm_up = WARM_UP_COMPILED if own.compile else WARM_UP
+    if own.cuda_graphs:  # which records a kind of iteration when it has come several times
+        warm_up += 4 * max((each.every for each in settings.loss.penalties.values()), default=1)
+    # The last iteration, at which a run logs, comes after those that are recorded.
+    iteration = settings.loss.critic_steps * settings.batch_size
+    settings.images = (warm_up + 2 * iterations + 1) * iteration
+    settings.logger = {}
     with open_dict(settings):
         for name in ("samples", "evaluation", "checkpointing", "pruning"):
             settings.callbacks.pop(name, None)
-    settings.trainer.profiler = None  # there can be one at a time
-    warm_up = WARM_UP_COMPILED if settings.trainer.compile else WARM_UP
-    if settings.trainer.cuda_graphs:  # which record each kind of iteration when it has come often
-        warm_up += 4 * max((each.every for each in settings.loss.penalties.values()), default=1)
-    critic_steps: int = settings.loss.critic_steps
-    # The last iteration, at which a run logs, comes after those that are recorded.
-    settings.images = (warm_up + 2 * iterations + 1) * critic_steps * settings.batch_size
-    quieten()
-    try_trainer(settings)
-    gan = build(settings)
-    callbacks: list[Callback] = list(instantiate(settings.callbacks).values())
-    mark(gan, callbacks)
-    watched: list[Watched] = []
+        settings.callbacks.watching = {
+            "_target_": "__main__.watching",
+            "warm_up": warm_up,
+            "iterations": iterations,
+            "apart": not own.cuda_graphs,
+            "to": str(to),
+        }
+    with tempfile.TemporaryDirectory() as folder, redirect_stdout(StringIO()):
+        settings.runs_dir = folder
+        train(settings)
+    if job.leads():
+        print((to / "table.txt").read_text())
+        print(f"{to / 'trace.json'}: open it in https://ui.perfetto.dev or in chrome://tracing")
 
-    class Lent(Data):
-        def batches(self) -> Any:
-            assert self.trainer is not None
-            device: str = self.trainer.strategy.root_device.type
-            watched.append(Watched(super().batches(), warm_up, iterations, device))
-            return watched[-1]
 
-    data = Lent(
-        instantiate(settings.data.load)(split="train"),
-        batch_size=settings.batch_size,
-        critic_steps=critic_steps,
-        seed=settings.seed,
-        budget=settings.images,
-        memory_format=memory_format(settings),
-    )
-    with tempfile.TemporaryDirectory() as folder:
-        networks = {part: plain(settings.model[part]) for part in ("generator", "discriminator")}
-        run = Run.create(Path(folder), "profile", OmegaConf.to_yaml(settings), networks)
-        trainer = make_trainer(settings, run, [Record(run)], callbacks)
-        with as_called():
-            trainer.fit(gan, datamodule=data)
-    return watched[-1]
+def watching(warm_up: int, iterations: int, apart: bool, to: str) -> "Callback":
+    """The callback that marks a game, lends the trainer its batches, and writes what was seen.
+
+    Args:
+        warm_up: iterations that are not timed.
+        iterations: that are timed, and then that are recorded.
+        apart: whether the phases can be told apart.
+        to: the folder for the trace and the table.
+    """
+    from pytorch_lightning import Callback
+
+    class Watching(Callback):
+        def setup(self, trainer: Any, pl_module: Any, stage: str) -> None:
+            mark(pl_module, trainer.callbacks)
+            data, device = trainer.datamodule, trainer.strategy.root_device.type
+            self.watched = Watched(data.batches(), warm_up, iterations, device)
+            data.batches = lambda: self.watched
+
+        def on_train_end(self, trainer: Any, pl_module: Any) -> None:
+            if not trainer.is_global_zero:
+                return
+            folder = Path(to)
+            folder.mkdir(parents=True, exist_ok=True)
+            self.watched.profiler.export_chrome_trace(str(folder / "trace.json"))
+            spans = read(folder / "trace.json", iterations)
+            text = table(spans, iterations, self.watched.seconds, apart)
+            (folder / "table.txt").write_text(text + "\n")
+
+    return Watching()
 
 
 def read(trace: Path, iterations: int) -> list[Span]:
@@ -427,26 +435,12 @@ def main() -> None:
     os.environ.setdefault("DISABLE_CUPTI_LAZY_REINIT", "1")
     os.environ.setdefault("TEARDOWN_CUPTI", "0")
 
-    from touchstone import cli, job
+    from touchstone import cli
     from touchstone.cli.front import enter
-
-    def task(settings: "DictConfig") -> None:
-        watched = train(settings, arguments.iterations)
-        if not job.leads():
-            return
-        arguments.to.mkdir(parents=True, exist_ok=True)
-        trace = arguments.to / "trace.json"
-        watched.profiler.export_chrome_trace(str(trace))
-        spans = read(trace, arguments.iterations)
-        text = table(
-            spans, arguments.iterations, watched.seconds, apart=not settings.trainer.cuda_graphs
-        )
-        (arguments.to / "table.txt").write_text(text + "\n")
-        print(f"{text}\n\n{trace}: open it in https://ui.perfetto.dev or in chrome://tracing")
 
     cli.called.extend(sys.argv)  # by which further processes are started
     sys.argv = [sys.argv[0], *words]
-    enter("train", task)
+    enter("train", partial(profile, iterations=arguments.iterations, to=arguments.to))
 
 
 if __name__ == "__main__":

@@ -382,7 +382,7 @@ def test_what_looks_at_the_whole_batch_is_not_split(settings: dict[str, Any]) ->
 
 
 def test_an_update_under_autocast_sees_the_weights_of_the_one_before() -> None:
-    """Autocast keeps weights in half precision, which a step of the optimizer changes."""
+    """Autocast could keep weights in half precision, which a step of the optimizer changes."""
 
     class Judge(nn.Module):
         def __init__(self) -> None:

@@ -382,8 +382,6 @@ class GAN(LightningModule):
             result[f"gradient_norm/{player.name}"] = norm
         self._scaler.step(player.optimizer)
         self._scaler.update()
-        # Autocast keeps weights in half precision until the end of the stretch: these are changed.
-        torch.clear_autocast_cache()
         return result
 
     def _discriminate(
