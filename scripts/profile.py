@@ -1,8 +1,8 @@
 """Shows where an iteration's time goes: python scripts/profile.py model=dcgan loss=wgan_gp.
 
 The words are those of `python train.py`, which then trains for as long as that needs, in a folder
-that is removed, without evaluation, samples, checkpoints and trackers. After a warm-up some iterations
-are timed, and as many recorded by torch's profiler.
+that is removed, without evaluation, samples, checkpoints and trackers. After a warm-up some
+iterations are timed, and as many recorded by torch's profiler.
 
 FOLDER/trace.json  every operator and kernel, in time: open it in https://ui.perfetto.dev or in
                    chrome://tracing
@@ -209,17 +209,21 @@ def profile(settings: "DictConfig", iterations: int, to: Path) -> None:
     from omegaconf import open_dict
 
     from touchstone import job
+    from touchstone.cli.checks import check
     from touchstone.cli.train import train
     from touchstone.errors import UsageError
 
     for verb in ("resume", "rerun"):
         if settings[verb] is not None:
             raise UsageError(f"{verb}={settings[verb]}: what is profiled is named by its settings")
+    check(settings)  # before the budget is reckoned from them
     own = settings.trainer
     own.profiler = None  # there can be one at a time
     warm_up = WARM_UP_COMPILED if own.compile else WARM_UP
     if own.cuda_graphs:  # which records a kind of iteration when it has come several times
-        warm_up += 4 * max((each.every for each in settings.loss.penalties.values()), default=1)
+        warm_up += 4 * max(
+            (each.get("every", 1) for each in settings.loss.penalties.values()), default=1
+        )
     # The last iteration, at which a run logs, comes after those that are recorded.
     iteration = settings.loss.critic_steps * settings.batch_size
     settings.images = (warm_up + 2 * iterations + 1) * iteration
@@ -429,6 +433,8 @@ def main() -> None:
     arguments, words = parser.parse_known_args()
     if arguments.iterations < 1:
         parser.error("--iterations: there has to be one or more")
+    if {"-m", "--multirun"} & set(words):
+        parser.error("one run is profiled at a time: leave out -m")
     # Of torch's profiler, which looks for a GPU where there is none, and which cannot go from
     # CUDA graphs and come back.
     os.environ.setdefault("KINETO_LOG_LEVEL", "99")

@@ -66,6 +66,10 @@ RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "data.resolution": _COUNT,
     "data.channels": ("1 (grey) or 3 (colour)", lambda value: value in (1, 3)),
     "model.latent_size": _COUNT,
+    "trainer.profiler": (
+        "null, simple, advanced or pytorch",
+        lambda value: value in (None, "simple", "advanced", "pytorch"),
+    ),
     "model.width": _COUNT,
     "loss.critic_steps": _COUNT,
 }

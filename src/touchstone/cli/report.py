@@ -106,6 +106,7 @@ def conclude(run: Run, trackers: dict[str, Any]) -> None:
         lines.insert(0, f"{'ended early':16}at {result['images']:,} images: {reason}")
     lines.append(f"{'cost':16}{', '.join(costs(result))}")
     lines.append(f"{'run':16}{shown(run.path)}")
+    lines += [f"{'profile':16}{shown(path)}" for path in sorted((run.path / "profile").glob("*"))]
     grids = sorted((run.path / "samples").glob("*.png"))
     if grids:
         lines.append(f"{'samples':16}{shown(grids[-1])}")

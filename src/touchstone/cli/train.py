@@ -18,6 +18,7 @@ from touchstone.errors import UsageError
 if TYPE_CHECKING:
     import torch
     from pytorch_lightning import Callback, Trainer
+    from pytorch_lightning.profilers import Profiler
 
     from touchstone.data.images import Images
     from touchstone.gan import GAN, Updates
@@ -365,6 +366,7 @@ def make_trainer(
 
     trainer: Trainer = instantiate(
         of_lightning(settings),
+        profiler=profiler(settings.trainer.profiler, run),
         default_root_dir=run.path,
         max_epochs=1,
         logger=loggers,
@@ -377,6 +379,21 @@ def make_trainer(
         use_distributed_sampler=False,
     )
     return trainer
+
+
+def profiler(name: str | None, run: "Run") -> "Profiler | None":
+    """Lightning's profiler of a name, which writes what it finds into the run's folder."""
+    if name is None:
+        return None
+    from pytorch_lightning import profilers
+
+    kinds = {
+        "simple": profilers.SimpleProfiler,
+        "advanced": profilers.AdvancedProfiler,
+        "pytorch": profilers.PyTorchProfiler,
+    }
+    made: Profiler = kinds[name](dirpath=run.path / "profile", filename=name)
+    return made
 
 
 def lost(error: RuntimeError) -> bool:
