@@ -1,8 +1,8 @@
 """Which of a job's processes this one is, by the variables of whoever started them.
 
-Lightning starts the further processes of a machine itself and numbers them (`LOCAL_RANK`, and
-`NODE_RANK` on several machines). torchrun and Slurm's srun start all of them, and the job has a
-name that all of them know; it stays when the job is started again.
+Lightning starts the further processes of a machine itself and numbers them (`LOCAL_RANK`). torchrun
+and Slurm's srun start all of them, and the job has a name that all of them know; it stays when the
+job is started again.
 """
 
 import os
@@ -18,11 +18,15 @@ def name() -> str | None:
     variables = os.environ
     if variables.get("TORCHELASTIC_RUN_ID", "none") != "none":
         return f"torchrun-{variables['TORCHELASTIC_RUN_ID']}"
-    if int(variables.get("SLURM_NTASKS", "1")) > 1 and "LOCAL_RANK" not in variables:
-        return f"slurm-{variables['SLURM_JOB_ID']}"
-    if "NODE_RANK" in variables and "MASTER_PORT" in variables:
-        return f"{variables.get('MASTER_ADDR', 'localhost')}-{variables['MASTER_PORT']}"
+    if int(variables.get("SLURM_STEP_NUM_TASKS", "1")) > 1 and "LOCAL_RANK" not in variables:
+        return f"slurm-{variables['SLURM_JOB_ID']}.{variables['SLURM_STEP_ID']}"
     return None
+
+
+def nameless() -> bool:
+    """Whether torchrun has started several processes under no name of their own."""
+    several = "RANK" in os.environ and int(os.environ.get("WORLD_SIZE", "1")) > 1
+    return several and name() is None
 
 
 def _numbers() -> tuple[str, ...]:

@@ -177,6 +177,7 @@ def test_srun_starts_processes_that_find_each_other(
     shared = {
         **{"SLURM_JOB_ID": "77", "SLURM_JOB_NAME": "train", "SLURM_NODELIST": "127.0.0.1"},
         **{"SLURM_NTASKS": "2", "SLURM_NNODES": "2", "SLURM_NTASKS_PER_NODE": "1"},
+        **{"SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2"},
         **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port},
     }
     words = [*SETTINGS, *TWO, "images=320", "trainer.devices=1", "trainer.num_nodes=2"]
@@ -193,3 +194,21 @@ def test_srun_starts_processes_that_find_each_other(
     assert state(the_run(tmp_path))["images"] == 320
     assert "training for 320 images" in said[0]
     assert said[1].strip() == ""  # one of them speaks for the job
+
+
+def test_a_job_s_name_is_one_run_s(cli: Callable[..., Any], tmp_path: Path) -> None:
+    job = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "TORCHELASTIC_RUN_ID": "mine"}
+    job |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0", "LOCAL_WORLD_SIZE": "1"}
+    words = [*SETTINGS, "trainer.devices=1", "images=32"]
+    cli("train", *words, **job)
+    other = cli("train", *words, "seed=1", status=1, **job)
+    assert "torchrun-mine is already that of" in other.stderr
+    again = cli("train", *words, status=1, **job)
+    assert "has spent its budget" in again.stderr
+
+
+def test_processes_without_a_name_are_refused(cli: Callable[..., Any]) -> None:
+    first = cli("train", *SETTINGS, status=1, RANK="0", LOCAL_RANK="0", WORLD_SIZE="2")
+    assert first.stderr.startswith("touchstone: processes that others started have to know")
+    second = cli("train", *SETTINGS, status=1, RANK="1", LOCAL_RANK="1", WORLD_SIZE="2")
+    assert second.stderr == ""  # the first of the processes speaks for all

@@ -163,6 +163,15 @@ def test_the_evaluation_leaves_the_training_as_it_was(train: Train) -> None:
         (["protocol.weights=nowhere.pth", "protocol.extractor=inception"], "nowhere.pth"),
         (["trainer.precision=12"], "trainer.precision=12"),
         (["trainer.accelerator=tpux"], "trainer.accelerator=tpux"),
+        (["micro_batch=0"], "micro_batch=0: it has to be auto, null or a whole number"),
+        (["micro_batch=7"], "micro_batch=7: it has to divide the batch of a device, 64"),
+        (["micro_batch=auto", "penalty=[lecam]"], "micro_batch: lecam compares with means"),
+        (["trainer.profiler=xla"], "trainer.profiler=xla: it has to be null, simple, advanced"),
+        (
+            ["trainer.cuda_graphs=true", "trainer.accelerator=cpu"],
+            "trainer.cuda_graphs=true: it needs a CUDA device",
+        ),
+        (["trainer=ddp", "trainer.devices=2", "batch_size=7"], "batch_size=7: it is shared by 2"),
         (["model.normalization=bach"], "model.normalization=bach"),
         (["loss.penalties.x=3"], "x"),
         (["experiments=nothing"], "experiments=nothing: there is no such part. There are losses"),
@@ -175,6 +184,19 @@ def test_a_wrong_word_gets_one_message(
     assert message in done.stderr, done.stderr
     assert done.stderr.strip().count("\n") == 0, done.stderr
     assert not (tmp_path / "runs").exists()
+
+
+def test_no_compiler_is_said_in_one_message(cli: Cli, tmp_path: Path) -> None:
+    words = [*SMALL, "images=16", "metrics=none", "logger=none", "trainer.compile=true"]
+    nowhere = {"CXX": "/nowhere/g++", "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "compiled")}
+    done = cli("train", *words, "trainer.accelerator=cpu", status=1, **nowhere)
+    assert "touchstone: trainer.compile=true: " in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_lightning_s_profiler_writes_into_the_run(train: Train) -> None:
+    run = train(*SMALL, "images=32", "trainer.profiler=simple")
+    assert "run_training_batch" in (run / "profile" / "fit-simple.txt").read_text()
 
 
 def test_debug_shows_the_traceback(cli: Cli) -> None:

@@ -6,7 +6,9 @@ run there and goes on with it.
 """
 
 import contextlib
+import json
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,26 +21,40 @@ if TYPE_CHECKING:
 PATIENCE = 300  # seconds: on a cluster the first process can be long in coming
 
 
-def appointed(runs_dir: Path) -> "Run | None":
+def appointed(runs_dir: Path, words: Sequence[str]) -> "Run | None":
     """The run that this job has, or will have; None where it is for this process to make it.
 
+    Args:
+        runs_dir: which all processes have to see.
+        words: of the command line, the same in all processes.
+
     Raises:
-        UsageError: the first process has named none in time.
+        UsageError: the first process has named none in time, or the name is another job's.
     """
     from touchstone.tracking.run import Run
 
     place = _place(runs_dir)
     if place is None:
-        return None
-    waited = time.monotonic() + PATIENCE
+        if job.leads() and not job.nameless():
+            return None
+        raise UsageError(
+            "processes that others started have to know their job's name: start them by "
+            "torchrun --standalone, by torchrun --rdzv-id=NAME, or by srun"
+        )
+    until = time.monotonic() + PATIENCE
     while True:
-        with contextlib.suppress(OSError):
-            path = Path(place.read_text())
-            if (path / "config.yaml").is_file():
+        path, its_words = _read(place)
+        if path is not None and (path / "config.yaml").is_file():
+            if its_words == list(words):
                 return Run(path)
+            if job.leads():
+                raise UsageError(
+                    f"the job {place.name} is already that of {path}, with other words: "
+                    "choose another name (torchrun --rdzv-id=NAME)"
+                )
         if job.leads():
             return None
-        if time.monotonic() > waited:
+        if time.monotonic() > until:
             raise UsageError(
                 f"runs_dir={runs_dir}: the job's first process has begun no run in it for "
                 f"{PATIENCE} s; all machines have to see the same folder"
@@ -46,14 +62,21 @@ def appointed(runs_dir: Path) -> "Run | None":
         time.sleep(0.1)
 
 
-def appoint(run: "Run") -> None:
+def appoint(run: "Run", words: Sequence[str]) -> None:
     """Tells the other processes of this job which run it is."""
     place = _place(run.path.parent)
-    if place is not None and job.leads():
+    if place is not None:
         place.parent.mkdir(exist_ok=True)
-        partial = place.with_suffix(".partial")
-        partial.write_text(str(run.path.resolve()))
+        partial = place.with_name(f"{place.name}.partial")
+        partial.write_text(json.dumps({"run": str(run.path.resolve()), "words": list(words)}))
         partial.replace(place)
+
+
+def _read(place: Path) -> tuple[Path | None, list[str]]:
+    with contextlib.suppress(OSError, json.JSONDecodeError):
+        content = json.loads(place.read_text())
+        return Path(content["run"]), content["words"]
+    return None, []
 
 
 def _place(runs_dir: Path) -> Path | None:
