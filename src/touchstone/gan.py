@@ -196,11 +196,17 @@ class GAN(LightningModule):
         # Disabled, it hands everything through as it is.
         scaler = getattr(self.trainer.precision_plugin, "scaler", None)
         self._scaler = scaler or torch.amp.GradScaler(self.device.type, enabled=False)
+        for optimizer in self.trainer.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = float(group["lr"])  # a tensor in a checkpoint by CUDA graphs
+                if "capturable" in group:
+                    group["capturable"] = False
         generator, discriminator = self.trainer.optimizers
         self._generator = Player("generator", self.generator, generator)
         self._discriminator = Player("discriminator", self.discriminator, discriminator)
         self._follow = self.average.following(self.generator)
         self._factor = math.nan
+        self.streams = []
         self._updates = self._executor(self)
 
     def training_step(self, batches: Iterable[Batch], batch_idx: int = 0) -> Seen:
@@ -227,21 +233,13 @@ class GAN(LightningModule):
 
     def iterate(self, samples: Tensor, labels: Tensor | None) -> Seen:
         """Runs one iteration: `critic_steps` discriminator updates, one generator update."""
-        share, step = self.share, len(samples) // self.critic_steps
-        parts = self._parts(step)
-        if len(self.streams) != parts:
-            shares = [
-                Share(share.rank * parts + part, share.processes * parts) for part in range(parts)
-            ]
-            self.streams = [Draws(0, self.device, each) for each in shares]
-        for draws in self.streams:
-            draws.move(derive(self.seed, "noise", self.images))
-        seed_layers(derive(self.seed, "dropout", self.images, share.rank), self.device)
+        share, size = self.share, len(samples) // self.critic_steps
+        self._move_streams(size, share)
         self._set_learning_rates(self.schedule(self.progress))
         if not isinstance(self.augmentation, Identity):
             self._spent.fill_(self.progress)
 
-        seen = self._updates(self._due(step * share.processes), samples, labels)
+        seen = self._updates(self._due(size * share.processes), samples, labels)
         self._before = self.images
         self.images += len(samples) * share.processes
         self._follow(self._before, self.images - self._before)
@@ -399,9 +397,15 @@ class GAN(LightningModule):
         logits: Tensor = self.discriminator(samples, labels).float()
         return logits
 
-    def _parts(self, size: int) -> int:
-        """How many micro-batches there are in this process's part of a batch, `size` samples."""
-        return 1 if self.micro_batch is None else max(1, size // self.micro_batch)
+    def _move_streams(self, size: int, share: Share) -> None:
+        """Has the noise begin at this place in the run, for micro-batches of `size` samples."""
+        parts = max(1, size // (self.micro_batch or size))
+        if len(self.streams) != parts:
+            first, whole = share.rank * parts, share.processes * parts
+            self.streams = [Draws(0, self.device, Share(first + n, whole)) for n in range(parts)]
+        for draws in self.streams:
+            draws.move(derive(self.seed, "noise", self.images))
+        seed_layers(derive(self.seed, "dropout", self.images, share.rank), self.device)
 
     def _split(self, samples: Tensor, labels: Tensor | None) -> Iterator[list[Part]]:
         """The parts of each discriminator update, their latents drawn."""

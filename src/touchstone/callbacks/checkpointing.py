@@ -15,7 +15,7 @@ from torch import Tensor
 from touchstone import processes
 from touchstone.callbacks.evaluation import evaluation
 from touchstone.errors import InterruptionError
-from touchstone.gan import GAN, Batch
+from touchstone.gan import GAN
 
 
 class Checkpointing(Callback):
@@ -59,7 +59,7 @@ class Checkpointing(Callback):
         trainer: Trainer,
         module: GAN,
         outputs: dict[str, Tensor],
-        batch: Batch,
+        batch: Any,
         batch_idx: int,
     ) -> None:
         """Writes what is due; leaves if a signal has asked any process for it.

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from touchstone.callbacks.evaluation import evaluation
 from touchstone.cost import Energy
-from touchstone.gan import GAN, Batch
+from touchstone.gan import GAN
 
 
 class Curves(Callback):
@@ -49,7 +49,7 @@ class Curves(Callback):
         trainer: Trainer,
         module: GAN,
         outputs: dict[str, Tensor],
-        batch: Batch,
+        batch: Any,
         batch_idx: int,
     ) -> None:
         """Logs what passes a multiple of `every`; stops the clock while an evaluation runs."""

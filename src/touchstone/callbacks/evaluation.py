@@ -7,7 +7,7 @@ from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 
 from touchstone.data.images import Images
-from touchstone.gan import GAN, Batch
+from touchstone.gan import GAN
 from touchstone.metrics.evaluation import Evaluated, evaluate, extractors
 from touchstone.metrics.metric import Metric
 from touchstone.metrics.protocol import Protocol
@@ -74,7 +74,7 @@ class Evaluation(Callback):
         trainer: Trainer,
         module: GAN,
         outputs: dict[str, Tensor],
-        batch: Batch,
+        batch: Any,
         batch_idx: int,
     ) -> None:
         """Evaluates when it is due."""

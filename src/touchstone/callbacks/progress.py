@@ -1,13 +1,14 @@
 """A progress bar in images."""
 
 import sys
+from typing import Any
 
 from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 from tqdm import tqdm
 
 from touchstone.callbacks.evaluation import evaluation
-from touchstone.gan import GAN, Batch
+from touchstone.gan import GAN
 
 
 class Progress(Callback):
@@ -41,7 +42,7 @@ class Progress(Callback):
         trainer: Trainer,
         module: GAN,
         outputs: dict[str, Tensor],
-        batch: Batch,
+        batch: Any,
         batch_idx: int,
     ) -> None:
         """Moves the bar."""

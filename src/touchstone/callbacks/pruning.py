@@ -3,12 +3,13 @@
 import statistics
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 
 from touchstone.callbacks.evaluation import evaluation
-from touchstone.gan import GAN, Batch
+from touchstone.gan import GAN
 from touchstone.tracking.run import Run
 
 
@@ -37,7 +38,7 @@ class Pruning(Callback):
         trainer: Trainer,
         module: GAN,
         outputs: dict[str, Tensor],
-        batch: Batch,
+        batch: Any,
         batch_idx: int,
     ) -> None:
         """Ends the run after an evaluation that the median of the others was better than."""

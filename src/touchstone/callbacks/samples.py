@@ -1,11 +1,13 @@
 """A grid of samples from the same latents, all through a run."""
 
+from typing import Any
+
 from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 
 from touchstone.data.images import quantize
 from touchstone.draws import derive
-from touchstone.gan import GAN, Batch
+from touchstone.gan import GAN
 from touchstone.pictures import grid
 from touchstone.sampling import samples
 
@@ -27,7 +29,7 @@ class Samples(Callback):
         trainer: Trainer,
         module: GAN,
         outputs: dict[str, Tensor],
-        batch: Batch,
+        batch: Any,
         batch_idx: int,
     ) -> None:
         """Makes the grid when it is due."""
