@@ -212,3 +212,26 @@ def test_processes_without_a_name_are_refused(cli: Callable[..., Any]) -> None:
     assert first.stderr.startswith("touchstone: processes that others started have to know")
     second = cli("train", *SETTINGS, status=1, RANK="1", LOCAL_RANK="1", WORLD_SIZE="2")
     assert second.stderr == ""  # the first of the processes speaks for all
+
+
+def test_the_tasks_of_a_sweep_s_job_train_together(start: Start, tmp_path: Path) -> None:
+    """As submitit has srun run a job's function in every task; one has the charge of the job."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    shared = {
+        **{"SLURM_JOB_ID": "78", "SLURM_JOB_NAME": "submitit", "SLURM_NODELIST": "127.0.0.1"},
+        **{"SLURM_NTASKS": "2", "SLURM_NNODES": "2", "SLURM_NTASKS_PER_NODE": "1"},
+        **{"SLURM_STEP_ID": "0", "SLURM_STEP_NUM_TASKS": "2"},
+        **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "SLURM_LOCALID": "0"},
+    }
+    words = [*SETTINGS, *TWO, "images=320", "trainer.devices=1", "trainer.num_nodes=2", "sweep=s"]
+    first = start("touchstone", "train", "-m", *words, **shared, SLURM_PROCID="0")
+    wait_until(lambda: (tmp_path / "runs" / "sweeps" / "s" / "jobs").is_dir())
+    other = {"SLURM_PROCID": "1", "SLURM_NODEID": "1"}
+    second = start("touchstone", "train", "-m", *words, "resume=true", **shared, **other)
+    said = [task.communicate(timeout=120)[1] for task in (first, second)]
+    assert (first.returncode, second.returncode) == (0, 0), said
+    (outcome,) = (tmp_path / "runs" / "sweeps" / "s" / "jobs").glob("*.json")
+    assert json.loads(outcome.read_text())["status"] == "finished"
+    assert state(the_run(tmp_path))["images"] == 320

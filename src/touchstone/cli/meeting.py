@@ -26,7 +26,7 @@ def appointed(runs_dir: Path, words: Sequence[str]) -> "Run | None":
 
     Args:
         runs_dir: which all processes have to see.
-        words: of the command line, the same in all processes.
+        words: what makes it the same training, the same in all processes.
 
     Raises:
         UsageError: the first process has named none in time, or the name is another job's.

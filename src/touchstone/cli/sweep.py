@@ -40,6 +40,8 @@ from touchstone.job import leads
 
 # Names a job's record, without its ending, to the process that trains.
 JOB_VARIABLE = "TOUCHSTONE_JOB"
+# Tells all processes that train for a job which it is, however each was started.
+KEY_VARIABLE = "TOUCHSTONE_JOB_KEY"
 DONE = ("finished", "pruned", "diverged")
 OF_THE_SWEEP = ("resume", "launcher", "sweeper")  # words that say how jobs are run, not what
 
@@ -161,7 +163,7 @@ def start(job: Job, hydra: Any, lock: IO[str]) -> None:
         started = time.perf_counter()
         process = subprocess.Popen(
             [sys.executable, "-m", "touchstone", "train", *sources(hydra), *words],
-            env={**os.environ, JOB_VARIABLE: str(job.file("")), **place},
+            env={**os.environ, JOB_VARIABLE: str(job.file("")), KEY_VARIABLE: job.key, **place},
             stdout=output,
             stderr=output,
             pass_fds=(lock.fileno(),),
@@ -178,7 +180,12 @@ def start(job: Job, hydra: Any, lock: IO[str]) -> None:
 def follow(job: Job, hydra: Any) -> None:
     """Takes part in a job that another task has the charge of."""
     command = [sys.executable, "-m", "touchstone", "train", *sources(hydra), *job.words]
-    subprocess.run(command, check=False)
+    subprocess.run(command, env={**os.environ, KEY_VARIABLE: job.key}, check=False)
+
+
+def identity() -> list[str]:
+    """What makes a training the same when it is started again: its job, or its words."""
+    return [os.environ[KEY_VARIABLE]] if KEY_VARIABLE in os.environ else sys.argv[1:]
 
 
 def say(line: str) -> None:

@@ -103,7 +103,7 @@ def train(composed: DictConfig) -> None:
         run.configure(text)
     os.environ[RUN_VARIABLE] = str(run.path.resolve())
     if job.leads():
-        meeting.appoint(run, sys.argv[1:])
+        meeting.appoint(run, sweep.identity())
         sweep.record_run(run.path)
     report.announce(run, gan, images, start)
 
@@ -162,7 +162,7 @@ def chosen(composed: DictConfig) -> tuple[DictConfig, "Run | None"]:
     if RUN_VARIABLE in os.environ and not job.leads():
         joined: Run | None = Run(Path(os.environ[RUN_VARIABLE]))
     else:
-        joined = meeting.appointed(Path(composed.runs_dir), sys.argv[1:])
+        joined = meeting.appointed(Path(composed.runs_dir), sweep.identity())
     if joined is not None:
         settings = OmegaConf.create(joined.config)
         assert isinstance(settings, DictConfig)
