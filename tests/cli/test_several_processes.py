@@ -226,7 +226,7 @@ def test_the_tasks_of_a_sweep_s_job_train_together(start: Start, tmp_path: Path)
         **{"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "SLURM_LOCALID": "0"},
     }
     words = [*SETTINGS, *TWO, "images=320", "trainer.devices=1", "trainer.num_nodes=2", "sweep=s"]
-    first = start("touchstone", "train", "-m", *words, **shared, SLURM_PROCID="0")
+    first = start("touchstone", "train", "-m", *words, **shared, SLURM_PROCID="0", SLURM_NODEID="0")
     wait_until(lambda: (tmp_path / "runs" / "sweeps" / "s" / "jobs").is_dir())
     other = {"SLURM_PROCID": "1", "SLURM_NODEID": "1"}
     second = start("touchstone", "train", "-m", *words, "resume=true", **shared, **other)

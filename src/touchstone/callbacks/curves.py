@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from touchstone.callbacks.evaluation import evaluation
 from touchstone.cost import Energy
-from touchstone.gan import GAN
+from touchstone.gan import GAN, Seen
 
 
 class Curves(Callback):
@@ -48,34 +48,26 @@ class Curves(Callback):
         self,
         trainer: Trainer,
         module: GAN,
-        outputs: dict[str, Tensor],
+        outputs: Seen,
         batch: Any,
         batch_idx: int,
     ) -> None:
         """Logs what passes a multiple of `every`; stops the clock while an evaluation runs."""
+        due = module.passed(self.every)
+        figures = self._read(module, outputs) if due else {}
         evaluating = evaluation(trainer)
         if evaluating is not None and module.passed(evaluating.every):
             self._stop()
-        if not module.passed(self.every):
+        if not due:
             return
-        norms = {
-            f"gradient_norm/{name}": norm_of_gradient(network)
-            for name, network in (
-                ("generator", module.generator),
-                ("discriminator", module.discriminator),
-            )
-        }
-        # Of a clipped gradient, `outputs` has the norm that it had before.
-        figures = {name: float(value.mean()) for name, value in (norms | outputs).items()}
         for name, optimizer in zip(("generator", "discriminator"), trainer.optimizers, strict=True):
             figures[f"learning_rate/{name}"] = float(optimizer.param_groups[0]["lr"])
-
-        self._stop()
         images, seconds = self._last
-        figures["speed/images_per_second"] = (module.images - images) / (self.seconds - seconds)
-        figures["speed/seconds"] = self.seconds
+        now = self._elapsed()
+        figures["speed/images_per_second"] = (module.images - images) / (now - seconds)
+        figures["speed/seconds"] = now
         figures["memory/peak_gib"] = self.peak_memory / 2**30
-        self._last = (module.images, self.seconds)
+        self._last = (module.images, now)
         for logger in trainer.loggers:
             logger.log_metrics(figures, step=module.images)
 
@@ -92,13 +84,32 @@ class Curves(Callback):
         """Goes on from the time that was spent before."""
         self.seconds, self.joules = state_dict["seconds"], state_dict["joules"]
 
+    def _read(self, module: GAN, outputs: Seen) -> dict[str, float]:
+        """What the last iteration shows, read from the device at once."""
+        norms = {
+            f"gradient_norm/{name}": norm_of_gradient(network)
+            for name, network in (
+                ("generator", module.generator),
+                ("discriminator", module.discriminator),
+            )
+        }
+        # Of a clipped gradient, `outputs` has the norm that it had before.
+        shown = {name: value.float().mean() for name, value in (norms | outputs).items()}
+        figures = dict(zip(shown, torch.stack(list(shown.values())).tolist(), strict=True))
+        self.peak_memory = max(self.peak_memory, peak_memory(module.device))
+        return figures
+
+    def _elapsed(self) -> float:
+        """The seconds of training so far."""
+        running = 0.0 if self._started is None else time.perf_counter() - self._started
+        return self.seconds + running
+
     def _stop(self) -> None:
         """Stops the clock until the next iteration begins."""
         if self._started is not None:
             if self._energy.device.type == "cuda":
                 torch.cuda.synchronize(self._energy.device)
-            self.seconds += time.perf_counter() - self._started
-            self._started = None
+            self.seconds, self._started = self._elapsed(), None
             self.peak_memory = max(self.peak_memory, peak_memory(self._energy.device))
             drawn = self._energy.joules()
             if self.joules is not None:
