@@ -235,3 +235,18 @@ def test_the_tasks_of_a_sweep_s_job_train_together(start: Start, tmp_path: Path)
     (outcome,) = (tmp_path / "runs" / "sweeps" / "s" / "jobs").glob("*.json")
     assert json.loads(outcome.read_text())["status"] == "finished"
     assert state(the_run(tmp_path))["images"] == 320
+
+
+def test_processes_meet_in_runs_dir_wherever_the_run_lies(start: Start, tmp_path: Path) -> None:
+    words = [*SETTINGS, "trainer.devices=1", "images=320"]
+    begun = start("touchstone", "train", *words, "runs_dir=elsewhere")
+    _, said = begun.communicate(timeout=100)
+    assert begun.returncode == 0, said
+    (run,) = (tmp_path / "elsewhere").glob("2*")
+    process = start(
+        *("torch.distributed.run", "--standalone", "--nproc-per-node=2"),
+        *("-m", "touchstone", "train", f"resume={run}", "images=480", *TWO),
+    )
+    _, said = process.communicate(timeout=100)
+    assert process.returncode == 0, said
+    assert state(run)["images"] == 480

@@ -62,11 +62,11 @@ def appointed(runs_dir: Path, words: Sequence[str]) -> "Run | None":
         time.sleep(0.1)
 
 
-def appoint(run: "Run", words: Sequence[str]) -> None:
-    """Tells the other processes of this job which run it is."""
-    place = _place(run.path.parent)
+def appoint(run: "Run", runs_dir: Path, words: Sequence[str]) -> None:
+    """Tells the other processes of this job which run it is, wherever that lies."""
+    place = _place(runs_dir)
     if place is not None:
-        place.parent.mkdir(exist_ok=True)
+        place.parent.mkdir(parents=True, exist_ok=True)
         partial = place.with_name(f"{place.name}.partial")
         partial.write_text(json.dumps({"run": str(run.path.resolve()), "words": list(words)}))
         partial.replace(place)

@@ -103,7 +103,7 @@ def train(composed: DictConfig) -> None:
         run.configure(text)
     os.environ[RUN_VARIABLE] = str(run.path.resolve())
     if job.leads():
-        meeting.appoint(run, sweep.identity())
+        meeting.appoint(run, Path(composed.runs_dir), sweep.identity())
         sweep.record_run(run.path)
     report.announce(run, gan, images, start)
 
