@@ -231,7 +231,8 @@ def build(settings: DictConfig) -> "GAN":
         for name in ("generator", "discriminator")
     )
     if own.sync_batchnorm:
-        synchronized(generator), synchronized(discriminator)
+        for network in (generator, discriminator):
+            synchronized(network)
     try:
         gan = GAN(
             generator,
