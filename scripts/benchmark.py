@@ -401,7 +401,8 @@ def train(settings: DictConfig, images: Images, wrap: Callable[[Batches], Any]) 
     """
     from pytorch_lightning.loggers import Logger
 
-    from touchstone.cli.train import build, make_trainer, memory_format, quieten
+    from touchstone.cli.game import build, memory_format
+    from touchstone.cli.train import make_trainer, quieten
     from touchstone.data.module import Data
     from touchstone.tracking.loggers import Record
     from touchstone.tracking.run import Run
@@ -473,7 +474,7 @@ def speed(cell: Cell, report: Callable[[dict[str, Any]], None]) -> None:
     settings = cell.settings()
     report({"threads": torch.get_num_threads(), "torch": torch.__version__})
     if cell.device == "cuda":
-        from touchstone.cli.train import build
+        from touchstone.cli.game import build
         from touchstone.cost import of_game
 
         images = settings.loss.critic_steps * cell.batch

@@ -125,9 +125,9 @@ def mark(gan: "GAN", callbacks: Sequence["Callback"]) -> None:
         (network, "_compiled_call_impl" if compiled else "_call_impl", GENERATE),
         (gan, "iterate", NOISE),
         (gan, "discriminator_loss", JUDGE),
-        (gan, "_discriminate", JUDGE),  # which a penalty on the logits is the first to ask for
+        (gan, "_judge_both", JUDGE),  # which a penalty on the logits is the first to ask for
         (gan, "generator_loss", LOSS),
-        *((penalty, "forward", PENALIZE) for penalty in gan.penalties.values()),
+        *((term, "discriminator", PENALIZE) for term in gan.terms.values()),
         *((each, SEE, REST) for each in callbacks if hasattr(each, SEE)),
     ]
     for owner, method, phase in places:

@@ -16,7 +16,8 @@ from touchstone.augmentations import InstanceNoise
 from touchstone.gan import GAN
 from touchstone.losses import Relativistic, Wasserstein
 from touchstone.networks import dcgan, resnet
-from touchstone.penalties import R1, Drift, GradientPenalty, LeCam, Penalty, WeightClipping
+from touchstone.terms import Term
+from touchstone.terms.penalties import R1, Drift, GradientPenalty, LeCam, WeightClipping
 
 GENERATOR, DISCRIMINATOR = 3 * 5, 5 * 1
 
@@ -107,11 +108,11 @@ def test_a_discriminator_by_its_table(normalization: str) -> None:
         ({"critic_steps": 5}, 15 + 4 * 5 + (2 * 5 + 15) / 5),
         ({"loss": Relativistic()}, 15 + 4 * 5 + 3 * 5 + 15),
         # Forward, back to the sample, and from the gradient's norm to the weights.
-        ({"penalties": {"gp": GradientPenalty(10.0)}}, 15 + 4 * 5 + 2 * 5 + 15 + 3 * 5),
-        ({"penalties": {"r1": R1(10.0, every=16)}}, 15 + 4 * 5 + 2 * 5 + 15 + 3 * 5 / 16),
+        ({"terms": {"gp": GradientPenalty(10.0)}}, 15 + 4 * 5 + 2 * 5 + 15 + 3 * 5),
+        ({"terms": {"r1": R1(10.0, every=16)}}, 15 + 4 * 5 + 2 * 5 + 15 + 3 * 5 / 16),
         (
             {
-                "penalties": {
+                "terms": {
                     "r1": R1(10.0, every=4),
                     "gp": GradientPenalty(10.0, every=3),
                     "drift": Drift(0.001),
@@ -188,11 +189,11 @@ def test_training_by_the_counter_of_torch(
 )
 @pytest.mark.filterwarnings("ignore")
 def test_penalties_by_their_own_training(
-    penalties: dict[str, Penalty], critic_steps: int, iterations: int
+    penalties: dict[str, Term], critic_steps: int, iterations: int
 ) -> None:
     """Their gradients of gradients, which torch's counter cannot follow, as they really run."""
     networks = dcgan.Generator(8, 16, 1, 4), dcgan.Discriminator(16, 1, 4, "spectral")
-    gan = game(*networks, critic_steps=critic_steps, penalties=penalties)
+    gan = game(*networks, critic_steps=critic_steps, terms=penalties)
     image = cost.of_game(gan)["image"]
     counter = cost._Counter()
     images = train(gan, 3, counter, iterations)
@@ -201,7 +202,7 @@ def test_penalties_by_their_own_training(
 
 def test_nothing_of_the_game_is_touched() -> None:
     networks = dcgan.Generator(8, 16, 1, 4), dcgan.Discriminator(16, 1, 4, "spectral")
-    gan = game(*networks, penalties={"lecam": LeCam(0.1), "gp": GradientPenalty(1.0)})
+    gan = game(*networks, terms={"lecam": LeCam(0.1), "gp": GradientPenalty(1.0)})
     gan.generator.append = nn.Dropout()
     gan.images = 17
     weights = {name: value.clone() for name, value in gan.state_dict().items()}
@@ -213,7 +214,7 @@ def test_nothing_of_the_game_is_touched() -> None:
     assert all(parameter.grad is None for parameter in gan.parameters())
     assert gan.training
     assert gan.images == 17
-    assert list(gan.penalties) == ["lecam", "gp"]
+    assert list(gan.terms) == ["lecam", "gp"]
     gan.images = 0
     assert cost.of_game(gan) == before
 

@@ -12,7 +12,7 @@ from touchstone.fitting import largest_micro_batch
 from touchstone.gan import GAN
 from touchstone.losses import Hinge
 from touchstone.networks import dcgan
-from touchstone.penalties import R1
+from touchstone.terms.penalties import R1
 
 
 class Narrow(dcgan.Discriminator):
@@ -35,7 +35,7 @@ def game(room: int, penalty: R1) -> GAN:
         discriminator,
         Hinge(),
         optimizers={"generator": optimizer, "discriminator": optimizer},
-        penalties={"r1": penalty},
+        terms={"r1": penalty},
     )
 
 
@@ -56,7 +56,7 @@ def test_nothing_fits() -> None:
 
 def test_penalties_that_are_not_due_at_first_are_counted() -> None:
     class Greedy(R1):
-        def term(self, critique: object) -> Tensor:
+        def discriminator(self, critique: object) -> Tensor:
             raise torch.OutOfMemoryError("CUDA out of memory")
 
     with pytest.raises(UsageError):

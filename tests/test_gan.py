@@ -17,8 +17,9 @@ from touchstone.data.module import Data
 from touchstone.gan import GAN
 from touchstone.losses import Hinge, Relativistic, RelativisticAverage, Vanilla, Wasserstein
 from touchstone.networks import dcgan
-from touchstone.penalties import R1, GradientPenalty, LeCam, WeightClipping
 from touchstone.schedules import Linear
+from touchstone.terms import Critique
+from touchstone.terms.penalties import R1, GradientPenalty, LeCam, WeightClipping
 from touchstone.tracking.checkpoints import Checkpoints
 
 LOSSES = (
@@ -184,12 +185,17 @@ def test_gradients_are_clipped_to_their_norm() -> None:
 
 
 def test_a_lazy_penalty_is_applied_every_so_many_updates() -> None:
-    penalty = R1(weight=1.0, every=3)
     applied: list[int] = []
     constrained: list[int] = []  # once an update
-    penalty.register_forward_hook(lambda *_: applied.append(len(constrained)))
+
+    class Counting(R1):
+        def discriminator(self, critique: Critique) -> Tensor:
+            applied.append(len(constrained))
+            return super().discriminator(critique)
+
+    penalty = Counting(weight=1.0, every=3)
     constraint = lambda _: constrained.append(1)  # noqa: E731
-    gan = game(penalties={"r1": penalty}, critic_steps=2, constraint=constraint)
+    gan = game(terms={"r1": penalty}, critic_steps=2, constraint=constraint)
     play(gan, torch.randn(8, 2), iterations=4)
     assert applied == [0, 3, 6]
 
@@ -219,7 +225,7 @@ def test_a_per_sample_penalty_and_batch_statistics_are_refused() -> None:
             dcgan.Discriminator(16, 1, 4, "batch"),
             Wasserstein(),
             optimizers={},
-            penalties={"gradient_penalty": GradientPenalty(10.0)},
+            terms={"gradient_penalty": GradientPenalty(10.0)},
         )
 
 
@@ -232,7 +238,7 @@ def test_noise_is_a_function_of_seed_and_images() -> None:
         return game(
             Relativistic(),
             optimizers=adam,
-            penalties={"lecam": LeCam(0.1), "gradient": GradientPenalty(1.0)},
+            terms={"lecam": LeCam(0.1), "gradient": GradientPenalty(1.0)},
             augmentation=InstanceNoise(0.3),
             discriminator=nn.Sequential(),
         )
@@ -351,7 +357,7 @@ def test_micro_batches_give_the_update_of_their_whole(micro_batch: int, critic_s
     def split(size: int | None) -> GAN:
         return game(
             Relativistic(),
-            penalties={"gradient": GradientPenalty(1.0), "r1": R1(1.0, every=2)},
+            terms={"gradient": GradientPenalty(1.0), "r1": R1(1.0, every=2)},
             augmentation=InstanceNoise(0.3),
             critic_steps=critic_steps,
             micro_batch=size,
@@ -371,7 +377,7 @@ def test_micro_batches_give_the_update_of_their_whole(micro_batch: int, critic_s
 
 @pytest.mark.parametrize(
     "settings",
-    [{"loss": RelativisticAverage()}, {"penalties": {"lecam": LeCam(0.1)}}],
+    [{"loss": RelativisticAverage()}, {"terms": {"lecam": LeCam(0.1)}}],
     ids=["loss", "penalty"],
 )
 def test_what_looks_at_the_whole_batch_is_not_split(settings: dict[str, Any]) -> None:

@@ -16,10 +16,11 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 # A room imports from the floors below its own and from itself; from its own floor, nothing else.
 FLOORS = (
     {"errors", "draws", "job", "processes", "reproducible"},
-    {"losses", "penalties", "augmentations", "average", "batch_norm", "schedules", "networks"},
-    {"data", "pages", "pictures", "sampling", "tracking"},
+    {"losses", "augmentations", "average", "batch_norm", "schedules", "networks"},
+    {"terms", "selection"},
+    {"data", "pages", "pictures", "sampling", "tracking", "truncation"},
     {"comparison", "metrics", "gan", "trained"},
-    {"cost", "fitting", "graphs", "strategies"},
+    {"cost", "fitting", "graphs", "sheets", "strategies"},
     {"callbacks"},
     {"cli"},
 )
@@ -31,7 +32,8 @@ LIBRARIES = {
     "processes": {"torch"},
     "reproducible": {"torch"},
     "losses": {"torch"},
-    "penalties": {"torch"},
+    "terms": {"torch"},
+    "selection": {"torch"},
     "augmentations": {"torch"},
     "average": {"torch"},
     "batch_norm": {"torch"},

@@ -3,8 +3,9 @@ import torch
 from torch import Tensor, nn
 
 from touchstone.data.images import quantize
+from touchstone.errors import UsageError
 from touchstone.networks.dcgan import Generator
-from touchstone.sampling import CHUNK, labels, latents, sampled_chunk, samples
+from touchstone.sampling import CHUNK, Sampler, labels, latents, sampled_chunk, samples
 
 
 class Echo(nn.Module):
@@ -89,3 +90,25 @@ def test_a_networks_first_samples_are_the_same_for_any_number() -> None:
         assert torch.allclose(few, many[:number], rtol=0, atol=1e-6)
         levels = quantize(few).int() - quantize(many[:number]).int()
         assert levels.abs().max() <= 1
+
+
+def test_a_number_always_names_the_same_sample() -> None:
+    sampler = Sampler(Echo(), seed=4)
+    many = torch.cat(list(samples(Echo(), 600, seed=4)))
+    numbers = [599, 3, 250, 3, 249]
+    assert torch.equal(sampler.of(numbers), many[numbers])
+    assert sampler.labels(numbers) is None
+    assert torch.equal(sampler(latents(600, 3, seed=4)), many)
+
+
+def test_classes_that_are_asked_for_come_in_turn() -> None:
+    class Labelled(Echo):
+        classes = 5
+
+    assert Sampler(Labelled(), 0, (3, 0)).labels(range(5)).tolist() == [3, 0, 3, 0, 3]  # type: ignore[union-attr]
+    assert Sampler(Labelled(), 0).labels([0, 4, 7]).tolist() == [0, 4, 2]  # type: ignore[union-attr]
+    for wrong in (5, -1, True):
+        with pytest.raises(UsageError, match=r"labels=.*the generator knows classes 0 to 4"):
+            Sampler(Labelled(), 0, (wrong,))
+    with pytest.raises(UsageError, match=r"labels=\[1\]: the generator knows no classes"):
+        Sampler(Echo(), 0, (1,))

@@ -17,7 +17,7 @@ import torch
 from pytorch_lightning import Trainer
 from torch import Tensor, nn
 
-from touchstone import losses, penalties
+from touchstone import losses
 from touchstone.augmentations import InstanceNoise
 from touchstone.batch_norm import synchronized
 from touchstone.data.images import Images
@@ -25,6 +25,7 @@ from touchstone.data.module import Data
 from touchstone.gan import GAN
 from touchstone.schedules import Cosine
 from touchstone.strategies import Processes
+from touchstone.terms import penalties
 from touchstone.tracking.checkpoints import Checkpoints
 
 BATCH, ITERATIONS, SIDE = 64, 50, 4
@@ -84,16 +85,16 @@ GAMES: dict[str, Callable[[], Settings]] = {
     "relativistic_average": lambda: {"loss": losses.RelativisticAverage()},
     "gradient_penalty": lambda: {
         "loss": losses.Wasserstein(),
-        "penalties": {"gradient_penalty": penalties.GradientPenalty(10.0)},
+        "terms": {"gradient_penalty": penalties.GradientPenalty(10.0)},
         "critic_steps": 2,
     },
     "r1_and_r2": lambda: {
         "loss": losses.Relativistic(),
-        "penalties": {"r1": penalties.R1(1.0, every=4), "r2": penalties.R2(1.0, every=3)},
+        "terms": {"r1": penalties.R1(1.0, every=4), "r2": penalties.R2(1.0, every=3)},
     },
-    "dragan": lambda: {"penalties": {"dragan": penalties.DRAGAN(1.0, variance=0.1)}},
-    "drift": lambda: {"penalties": {"drift": penalties.Drift(0.1)}},
-    "lecam": lambda: {"penalties": {"lecam": penalties.LeCam(0.3, decay=0.9)}},
+    "dragan": lambda: {"terms": {"dragan": penalties.DRAGAN(1.0, variance=0.1)}},
+    "drift": lambda: {"terms": {"drift": penalties.Drift(0.1)}},
+    "lecam": lambda: {"terms": {"lecam": penalties.LeCam(0.3, decay=0.9)}},
     "noise_clip_and_schedule": lambda: {
         "augmentation": InstanceNoise(0.2),
         "gradient_clip": 0.05,
@@ -105,7 +106,7 @@ GAMES: dict[str, Callable[[], Settings]] = {
         "critic_steps": 2,
     },
     "micro_batches": lambda: {
-        "penalties": {"gradient_penalty": penalties.GradientPenalty(1.0)},
+        "terms": {"gradient_penalty": penalties.GradientPenalty(1.0)},
         "augmentation": InstanceNoise(0.2),
         "critic_steps": 2,
         "micro_batch": 16,

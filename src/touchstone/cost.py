@@ -22,8 +22,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 from touchstone.draws import Draws
-from touchstone.gan import GAN
-from touchstone.penalties import Penalty
+from touchstone.gan import GAN, Part
+from touchstone.terms import Term
 
 # Two samples, for batch normalization refuses one; every count is in proportion to the samples.
 _BATCH = 2
@@ -51,7 +51,7 @@ def of_game(gan: GAN) -> dict[str, float]:
         `generator` and `discriminator`: the forward pass of one sample. `image`: all of the
         training, for each real image that is shown. An iteration has `critic_steps` discriminator
         updates and a generator update, forward and backward, and shows `critic_steps * batch_size`
-        images; a penalty that is due at one update in `every` counts with that share.
+        images; a term that is due at one update in `every` counts with that share.
 
     Raises:
         Exception: of any type; a part of the game asks for a tensor's values.
@@ -59,9 +59,7 @@ def of_game(gan: GAN) -> dict[str, float]:
     latents, labels = _inputs(gan, 1)
     made, generator = _forward(gan.generator, latents, labels)
     sample = torch.zeros(made.shape, device=gan.device)
-    intervals = {
-        name: penalty.every for name, penalty in cast(dict[str, Penalty], gan.penalties).items()
-    }
+    intervals = {name: term.every for name, term in cast(dict[str, Term], gan.terms).items()}
     always = {name for name, every in intervals.items() if every == 1}
     iteration = _iteration(gan, always)
     lazy = sum(
@@ -86,20 +84,20 @@ def _forward(network: nn.Module, *inputs: Tensor | None) -> tuple[Any, int]:
     return result, counter.multiply_adds
 
 
-def _iteration(gan: GAN, penalties: Set[str]) -> int:
-    """The multiply-adds of an iteration in which these penalties are due."""
+def _iteration(gan: GAN, terms: Set[str]) -> int:
+    """The multiply-adds of an iteration in which these terms are due."""
     mode = FakeTensorMode()
     game = _copied(gan, mode)
     draws = Draws(0, gan.device)
     with mode, _counting() as counter:
         latents, labels = _inputs(game, _BATCH)
         fake = game.generator(latents, labels)
-        real = torch.empty_like(fake)
-        loss, _ = game.discriminator_loss(real, fake.detach(), labels, draws, penalties)
+        part = Part(torch.empty_like(fake), labels, latents, draws)
+        loss, _ = game.discriminator_loss(part, fake.detach(), terms)
         torch.autograd.backward(loss)
         discriminator = counter.multiply_adds
         game.discriminator.requires_grad_(False)
-        loss, _ = game.generator_loss(real, fake, labels, draws)
+        loss, _ = game.generator_loss(part, fake, terms)
         torch.autograd.backward(loss)
     return gan.critic_steps * discriminator + counter.multiply_adds - discriminator
 

@@ -2,6 +2,7 @@
 
 import hashlib
 from dataclasses import dataclass
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -40,6 +41,18 @@ class Share:
         """Takes this process's contiguous part of a global batch; the processes divide its size."""
         size = len(batch) // self.processes
         return batch[self.rank * size : (self.rank + 1) * size]
+
+
+class Randomness(Protocol):
+    """Where a part takes the random numbers of its samples from; `Draws` is one such source."""
+
+    def normal(self, size: int, *shape: int) -> Tensor:
+        """Draws from N(0, 1), `(size, *shape)`."""
+        ...
+
+    def uniform(self, size: int, *shape: int) -> Tensor:
+        """Draws from U[0, 1), `(size, *shape)`."""
+        ...
 
 
 class Draws:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from touchstone.draws import Draws
 from touchstone.errors import UsageError
-from touchstone.gan import GAN
+from touchstone.gan import GAN, Part
 
 
 def largest_micro_batch(
@@ -20,7 +20,7 @@ def largest_micro_batch(
 ) -> int:
     """Finds the largest part of a device's batch with which both networks can be updated.
 
-    A copy of the game makes an update of each with every penalty, and its optimizers' state: the
+    A copy of the game makes an update of each with every term, and its optimizers' state: the
     whole batch first, then with ever smaller divisors of it.
 
     Args:
@@ -50,14 +50,15 @@ def largest_micro_batch(
 
 
 def rehearse(gan: GAN, real: Tensor, labels: Tensor | None) -> None:
-    """Updates a copy of a game's networks once, with every penalty."""
+    """Updates a copy of a game's networks once, with every term."""
     game = copy.deepcopy(gan).to(real.device).train()
     draws = Draws(0, real.device)
     generator, discriminator = game.configure_optimizers()
-    fake = game.generator(draws.normal(len(real), game.latent_size), labels)
-    loss, _ = game.discriminator_loss(real, fake.detach(), labels, draws, list(game.penalties))
+    part = Part(real, labels, draws.normal(len(real), game.latent_size), draws)
+    fake = game.generator(part.latents, labels)
+    loss, _ = game.discriminator_loss(part, fake.detach(), list(game.terms))
     torch.autograd.backward(loss)
     discriminator.step()
-    loss, _ = game.generator_loss(real, fake, labels, draws)
+    loss, _ = game.generator_loss(part, fake, list(game.terms))
     torch.autograd.backward(loss)
     generator.step()

@@ -2,7 +2,7 @@
 
 import math
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeAlias, cast
 
@@ -17,9 +17,9 @@ from touchstone.augmentations import Augmentation, Identity
 from touchstone.average import WeightAverage
 from touchstone.draws import Draws, Share, derive, seed_layers
 from touchstone.losses import Loss
-from touchstone.penalties import Critique, Penalty
 from touchstone.reproducible import settle_vector_math
 from touchstone.schedules import Constant, Schedule
+from touchstone.terms import Creation, Critique, Term, Verdict
 
 # With this, which Lightning sets, torch looks for NVIDIA's library at every step of an optimizer:
 # 0.15 ms each on a machine that has none.
@@ -29,7 +29,7 @@ Batch: TypeAlias = tuple[Tensor, Tensor | None]
 OptimizerFactory: TypeAlias = Callable[[Any], Optimizer]
 # What can be looked at after an update: detached, and still on the device.
 Seen: TypeAlias = dict[str, Tensor]
-# The penalties that are due at each discriminator update of an iteration, by name.
+# The terms that are due at each update of an iteration, by name; the generator's is the last.
 Due: TypeAlias = tuple[tuple[str, ...], ...]
 Updates: TypeAlias = Callable[[Due, Tensor, Tensor | None], Seen]
 
@@ -75,6 +75,19 @@ class Part:
     fake: Tensor | None = None
 
 
+class Examiner(nn.Module):
+    """A discriminator that says all it knows: a module of its own, so that it can be compiled."""
+
+    def __init__(self, discriminator: nn.Module) -> None:
+        super().__init__()
+        self.discriminator = discriminator
+
+    def forward(self, samples: Tensor, labels: Tensor | None) -> Verdict:
+        """Gives the verdict on samples `(N, ...)`."""
+        verdict: Verdict = self.discriminator.examine(samples, labels)  # type: ignore[operator]
+        return verdict
+
+
 class GAN(LightningModule):
     """A generator and a discriminator, trained against each other.
 
@@ -87,7 +100,7 @@ class GAN(LightningModule):
         discriminator: maps samples and labels to one raw logit each.
         loss: the adversarial pair.
         optimizers: `generator` and `discriminator`, each a function of its parameters.
-        penalties: terms added to the discriminator's loss, by name.
+        terms: what is added to the players' losses, by name.
         critic_steps: discriminator updates an iteration.
         constraint: what is done to the discriminator after each of its steps (weight clipping).
         augmentation: what is done to every sample that the discriminator sees.
@@ -103,13 +116,17 @@ class GAN(LightningModule):
 
     Attributes:
         images: real images shown so far, the only clock.
+        phase: names the structure of parts that change with the images.
         streams: of the noise, one for each micro-batch.
 
     Raises:
-        ValueError: where a penalty looks at single samples' gradients and the discriminator mixes
-            the samples of a batch by batch normalization; where the loss or a penalty looks at the
-            whole batch and `micro_batch` splits it.
+        ValueError: where a term looks at single samples' gradients and the discriminator mixes the
+            samples of a batch by batch normalization; where the loss or a term looks at the whole
+            batch and `micro_batch` splits it; where a term asks for more than the discriminator
+            says.
     """
+
+    _examiner: Examiner | None
 
     def __init__(
         self,
@@ -118,7 +135,7 @@ class GAN(LightningModule):
         loss: Loss,
         *,
         optimizers: Mapping[str, OptimizerFactory],
-        penalties: Mapping[str, Penalty] | None = None,
+        terms: Mapping[str, Term] | None = None,
         critic_steps: int = 1,
         constraint: Callable[[nn.Module], None] | None = None,
         augmentation: Augmentation | None = None,
@@ -138,7 +155,7 @@ class GAN(LightningModule):
         self.latent_size = int(generator.latent_size)  # type: ignore[arg-type]
         self.average = WeightAverage(generator, half_life=average_half_life)
         self.loss = loss
-        self.penalties = nn.ModuleDict(penalties)
+        self.terms = nn.ModuleDict(terms)
         self.critic_steps = critic_steps
         self.constraint = constraint or (lambda network: None)
         self.augmentation = augmentation or Identity()
@@ -156,23 +173,39 @@ class GAN(LightningModule):
         self._spent: Tensor
         self.register_buffer("_spent", torch.zeros(()), persistent=False)
 
-        # Batch statistics must be those of one kind of sample, real or fake.
-        self._batch_statistics = any(isinstance(m, _BatchNorm) for m in discriminator.modules())
-        for name, penalty in self._penalties():
-            if self._batch_statistics and penalty.per_sample:
+        for _, term in self._terms():
+            term.prepare((generator, discriminator))
+        # Not among the modules, or the discriminator's weights would be in a checkpoint twice.
+        self.__dict__["_examiner"] = self._make_examiner()
+        parts = (generator, discriminator, self.average.network, loss, self.augmentation)
+        self._advancing: list[Any] = [part for part in parts if hasattr(part, "advance")]
+        self.phase: tuple[Hashable, ...] = ()
+
+        # What samples are judged together with must be of one kind, real or fake.
+        batch_norm = any(isinstance(module, _BatchNorm) for module in discriminator.modules())
+        self._apart = batch_norm or any(
+            getattr(module, "mixes_samples", False) for module in discriminator.modules()
+        )
+        for name, term in self._terms():
+            if batch_norm and term.per_sample:
                 raise ValueError(
                     f"the penalty {name} looks at each sample's own gradient, which batch "
                     "normalization in the discriminator mixes with the others': use another "
                     "normalization (spectral, layer, instance or none)"
                 )
         if micro_batch is not None:
-            whole = [name for name, penalty in self._penalties() if penalty.whole_batch]
+            whole = [name for name, term in self._terms() if term.whole_batch]
             whole += [type(loss).__name__] if loss.whole_batch else []
             if whole:
                 raise ValueError(
                     f"micro_batch: {whole[0]} compares with means over the batch, which has to "
                     "pass the networks as a whole; leave micro_batch out"
                 )
+
+    @property
+    def judge(self) -> nn.Module:
+        """What is asked for a verdict: the discriminator, or its examiner."""
+        return self._examiner or self.discriminator
 
     @property
     def progress(self) -> float:
@@ -238,6 +271,7 @@ class GAN(LightningModule):
         self._set_learning_rates(self.schedule(self.progress))
         if not isinstance(self.augmentation, Identity):
             self._spent.fill_(self.progress)
+        self.phase = tuple(part.advance(self.images) for part in self._advancing)
 
         seen = self._updates(self._due(size * share.processes), samples, labels)
         self._before = self.images
@@ -253,60 +287,84 @@ class GAN(LightningModule):
         `on_iteration_end`, of which the same holds.
         """
         seen: Seen = {}
-        for step, (names, parts) in enumerate(zip(due, self._split(samples, labels), strict=True)):
+        *critic, last = due
+        splits = self._split(samples, labels)
+        for step, (names, parts) in enumerate(zip(critic, splits, strict=True)):
             # The last fake samples serve the generator's update too, where memory holds them all.
             kept = step == self.critic_steps - 1 and len(parts) == 1
             seen = self._update_discriminator(parts, names, kept)
-        seen |= self._update_generator(parts)
+        seen |= self._update_generator(parts, last)
         for callback in self._watching:
             callback.on_iteration_end(self, seen)
         return seen
 
     def discriminator_loss(
-        self,
-        real: Tensor,
-        fake: Tensor,
-        labels: Tensor | None,
-        draws: Draws,
-        penalties: Collection[str],
+        self, part: Part, fake: Tensor, names: Collection[str]
     ) -> tuple[Tensor, Seen]:
-        """What the discriminator minimizes: its loss, and these of the penalties."""
-        real = self.augmentation(real, draws, self._spent)
-        fake = self.augmentation(fake, draws, self._spent)
+        """What the discriminator minimizes: its loss, and the terms of these names."""
+        real = self.augmentation(part.real, part.draws, self._spent)
+        fake = self.augmentation(fake, part.draws, self._spent)
         critique = Critique(
             # A compiled network has no second derivative: `forward` is as it was written.
-            discriminator=lambda samples: self.discriminator.forward(samples, labels),
+            discriminator=lambda samples: self.discriminator.forward(samples, part.labels),
             real=real,
             fake=fake,
-            judge=lambda: self._discriminate(real, fake, labels),
-            draws=draws,
+            judge=lambda: self._judge_both(real, fake, part.labels),
+            draws=part.draws,
+            labels=part.labels,
+            latents=part.latents,
+            networks=(self.generator, self.discriminator),
         )
         # Each pass moves the vectors of spectral normalization, of which a compiled pass keeps no
-        # copy for its way back: so the penalties' own passes come first.
-        terms = {
-            name: penalty(critique)
-            for name, penalty in sorted(self._penalties(), key=lambda each: not each[1].per_sample)
-            if name in penalties
-        }
+        # copy for its way back: so the terms' own passes come first.
+        terms = _weighed(
+            (name, term, term.discriminator(critique))
+            for name, term in sorted(self._terms(), key=lambda each: not each[1].probes)
+            if name in names
+        )
         real_logits, fake_logits = critique.logits
+        if hasattr(self.augmentation, "observe"):
+            self.augmentation.observe(real_logits.detach())
         loss = self.loss.discriminator(real_logits, fake_logits)
+        shown: Seen = getattr(self.augmentation, "shown", dict)()
+        if hasattr(self.loss, "estimates"):
+            shown |= self.loss.estimates(real_logits.detach(), fake_logits.detach())
         return sum(terms.values(), start=loss), {
             "loss/discriminator": loss.detach(),
+            **shown,
             "logits/real": real_logits.detach(),
             "logits/fake": fake_logits.detach(),
-            **{f"penalty/{name}": term.detach() for name, term in terms.items()},
+            **{f"term/discriminator/{name}": term.detach() for name, term in terms.items()},
         }
 
     def generator_loss(
-        self, real: Tensor, fake: Tensor, labels: Tensor | None, draws: Draws
+        self, part: Part, fake: Tensor, names: Collection[str]
     ) -> tuple[Tensor, Seen]:
-        """What the generator minimizes."""
+        """What the generator minimizes: its loss, and the terms of these names."""
+
+        def judged(samples: Tensor) -> Verdict:
+            return self._judge(self.augmentation(samples, part.draws, self._spent), part.labels)
+
+        creation = Creation(
+            fake=fake,
+            judge_real=lambda: judged(part.real),
+            judge_fake=lambda: judged(fake),
+            draws=part.draws,
+            labels=part.labels,
+            latents=part.latents,
+            networks=(self.generator, self.discriminator),
+        )
+        due = [(name, term) for name, term in self._terms() if name in names]
         real_logits = None
-        if self.loss.relativistic:  # first, for the same reason as in the discriminator's
-            real_logits = self._judge(self.augmentation(real, draws, self._spent), labels)
-        fake_logits = self._judge(self.augmentation(fake, draws, self._spent), labels)
-        loss = self.loss.generator(fake_logits, real_logits)
-        return loss, {"loss/generator": loss.detach()}
+        if self.loss.relativistic or any(term.compares for _, term in due):
+            # First, for the same reason as the terms' passes in the discriminator's.
+            real_logits = creation.real_verdict["logits"]
+        loss = self.loss.generator(creation.fake_verdict["logits"], real_logits)
+        terms = _weighed((name, term, term.generator(creation)) for name, term in due)
+        return sum(terms.values(), start=loss), {
+            "loss/generator": loss.detach(),
+            **{f"term/generator/{name}": term.detach() for name, term in terms.items()},
+        }
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Makes the generator's optimizer, then the discriminator's."""
@@ -335,28 +393,26 @@ class GAN(LightningModule):
         return state | {"streams": []}
 
     def _update_discriminator(
-        self, parts: Sequence[Part], penalties: Collection[str], keep: bool
+        self, parts: Sequence[Part], names: Collection[str], keep: bool
     ) -> Seen:
         def losses() -> Iterator[tuple[Tensor, Seen]]:
             for part in parts:
                 with torch.set_grad_enabled(keep):
                     fake = self.generator(part.latents, part.labels)
                 part.fake = fake if keep else None
-                yield self.discriminator_loss(
-                    part.real, fake.detach(), part.labels, part.draws, penalties
-                )
+                yield self.discriminator_loss(part, fake.detach(), names)
 
         seen = self._update(self._discriminator, losses(), len(parts))
         self.constraint(self.discriminator)
         return seen
 
-    def _update_generator(self, parts: Sequence[Part]) -> Seen:
+    def _update_generator(self, parts: Sequence[Part], names: Collection[str]) -> Seen:
         def losses() -> Iterator[tuple[Tensor, Seen]]:
             for part in parts:
                 fake = part.fake
                 if fake is None:
                     fake = self.generator(part.latents, part.labels)
-                yield self.generator_loss(part.real, fake, part.labels, part.draws)
+                yield self.generator_loss(part, fake, names)
 
         self._discriminator.learn(False)  # its gradients are neither needed nor stored
         seen = self._update(self._generator, losses(), len(parts))
@@ -382,20 +438,33 @@ class GAN(LightningModule):
         self._scaler.update()
         return result
 
-    def _discriminate(
+    def _make_examiner(self) -> Examiner | None:
+        asking = [name for name, term in self._terms() if term.examines]
+        if not asking:
+            return None
+        if not hasattr(self.discriminator, "examine"):
+            raise ValueError(
+                f"{asking[0]} asks for more than a logit: the discriminator needs an `examine`"
+            )
+        return Examiner(self.discriminator)
+
+    def _judge_both(
         self, real: Tensor, fake: Tensor, labels: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
-        """Judges real and fake samples together where no batch statistics forbid it."""
-        if self._batch_statistics:
+    ) -> tuple[Verdict, Verdict]:
+        """Judges real and fake samples together where nothing mixes those of a batch."""
+        if self._apart:
             return self._judge(real, labels), self._judge(fake, labels)
         both_labels = None if labels is None else torch.cat([labels, labels])
-        real_logits, fake_logits = self._judge(torch.cat([real, fake]), both_labels).chunk(2)
-        return real_logits, fake_logits
+        both = self._judge(torch.cat([real, fake]), both_labels)
+        halves = {name: value.chunk(2) for name, value in both.items()}
+        return tuple({name: each[n] for name, each in halves.items()} for n in (0, 1))  # type: ignore[return-value]
 
-    def _judge(self, samples: Tensor, labels: Tensor | None) -> Tensor:
-        """The discriminator's logits, in full precision whatever the networks run in."""
-        logits: Tensor = self.discriminator(samples, labels).float()
-        return logits
+    def _judge(self, samples: Tensor, labels: Tensor | None) -> Verdict:
+        """The discriminator's verdict, in full precision whatever the networks run in."""
+        verdict = self.judge(samples, labels)
+        if isinstance(verdict, Tensor):
+            return {"logits": verdict.float()}
+        return {name: value.float() for name, value in verdict.items()}
 
     def _move_streams(self, size: int, share: Share) -> None:
         """Has the noise begin at this place in the run, for micro-batches of `size` samples."""
@@ -422,11 +491,11 @@ class GAN(LightningModule):
             ]
 
     def _due(self, batch: int) -> Due:
-        """The penalties due at each of the next updates, of `batch` images over all processes."""
+        """The terms due at each of the next updates, of `batch` images over all processes."""
         first = self.images // batch
+        updates = [*range(first, first + self.critic_steps), first // self.critic_steps]
         return tuple(
-            tuple(name for name, penalty in self._penalties() if penalty.due(first + step))
-            for step in range(self.critic_steps)
+            tuple(name for name, term in self._terms() if term.due(update)) for update in updates
         )
 
     def _set_learning_rates(self, factor: float) -> None:
@@ -441,8 +510,13 @@ class GAN(LightningModule):
                 else:
                     group["lr"] = rate
 
-    def _penalties(self) -> Iterator[tuple[str, Penalty]]:
-        return cast(Iterator[tuple[str, Penalty]], iter(self.penalties.items()))
+    def _terms(self) -> Iterator[tuple[str, Term]]:
+        return cast(Iterator[tuple[str, Term]], iter(self.terms.items()))
+
+
+def _weighed(terms: Iterable[tuple[str, Term, Tensor | None]]) -> dict[str, Tensor]:
+    """The terms that a player has, by name, their weights applied."""
+    return {name: term.weighed(value) for name, term, value in terms if value is not None}
 
 
 def _joined(seen: Sequence[Seen]) -> Seen:

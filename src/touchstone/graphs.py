@@ -28,7 +28,7 @@ class Recording:
 
 
 class Captured:
-    """Carries out a game's updates by CUDA graphs, one for each set of penalties that is due.
+    """Carries out a game's updates by CUDA graphs, one for each set of terms that is due.
 
     The first iterations of each kind run as they are written, and train. The numbers are those that
     they would be without graphs: the random streams are moved before each replay, and the learning
@@ -50,7 +50,7 @@ class Captured:
 
     def __call__(self, due: Due, samples: Tensor, labels: Tensor | None) -> Seen:
         """Updates both networks; what is given back lasts until the next call."""
-        kind = (due, samples.shape)
+        kind = (due, samples.shape, self._game.phase)
         recording = self._recordings.get(kind)
         if recording is None:
             self._seen[kind] = self._seen.get(kind, 0) + 1

@@ -105,9 +105,38 @@ class Wasserstein:
         """`E fake - E real`."""
         return fake_logits.mean() - real_logits.mean()
 
+    def estimates(self, real_logits: Tensor, fake_logits: Tensor) -> dict[str, Tensor]:
+        """What the discriminator maximizes, which figures 3 and 4 show along the training.
+
+        It estimates K times the distance, K being the discriminator's Lipschitz constant.
+        """
+        return {"wasserstein_distance": real_logits.mean() - fake_logits.mean()}
+
     def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
         """`-E fake`."""
         return -fake_logits.mean()
+
+
+class DiscriminatorAlone:
+    """Teaches the discriminator by a loss, and the generator nothing: a term has to.
+
+    Args:
+        loss: the discriminator's.
+    """
+
+    relativistic = False
+
+    def __init__(self, loss: Loss) -> None:
+        self.loss = loss
+        self.whole_batch = loss.whole_batch
+
+    def discriminator(self, real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+        """The loss's own."""
+        return self.loss.discriminator(real_logits, fake_logits)
+
+    def generator(self, fake_logits: Tensor, real_logits: Tensor | None = None) -> Tensor:
+        """0, with the graph to the logits."""
+        return 0 * fake_logits.sum()
 
 
 class Hinge:

@@ -1,11 +1,13 @@
 """Samples of a generator: from the same latents for the same seed, however many are asked for."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from touchstone.draws import Draws, derive
+from touchstone.errors import UsageError
 from touchstone.reproducible import settle_vector_math
 
 CHUNK = 250
@@ -40,24 +42,76 @@ def samples(
         yield sampled_chunk(generator, number, chunk, seed=seed, device=device)
 
 
-@torch.inference_mode()
 def sampled_chunk(
     generator: nn.Module, number: int, chunk: int, *, seed: int, device: torch.device | str = "cpu"
 ) -> Tensor:
     """Generates one batch of those that `samples` gives: the samples from `chunk * 250` on."""
-    settle_vector_math()
-    first = chunk * CHUNK
-    rows = min(CHUNK, number - first)
-    drawn = _chunk(int(generator.latent_size), seed, chunk)[:rows].to(device)  # type: ignore[arg-type]
-    classes = int(getattr(generator, "classes", 0) or 0)
-    given = (labels(first + rows, classes)[first:].to(device),) if classes else ()
-    was_training = generator.training
-    generator.eval()
-    try:
-        made: Tensor = generator(drawn, *given)
-    finally:
-        generator.train(was_training)
-    return made
+    numbers = range(chunk * CHUNK, min((chunk + 1) * CHUNK, number))
+    return Sampler(generator, seed, device=device).of(numbers)
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """A generator's samples by their numbers: under a number lies the same one wherever it is seen.
+
+    Attributes:
+        generator: says its `latent_size`; a conditional one also how many `classes` it knows.
+        seed: of the latents.
+        asked: the classes that are made, in turn; of none, all that the generator knows.
+        device: where the generator is.
+
+    Raises:
+        UsageError: a class that the generator does not know.
+    """
+
+    generator: nn.Module
+    seed: int
+    asked: tuple[int, ...] = ()
+    device: torch.device | str = "cpu"
+
+    def __post_init__(self) -> None:
+        for label in self.asked:
+            if type(label) is not int or not 0 <= label < self.known:
+                classes = f"classes 0 to {self.known - 1}" if self.known else "no classes"
+                raise UsageError(f"labels={list(self.asked)}: the generator knows {classes}")
+
+    @property
+    def known(self) -> int:
+        """How many classes the generator knows; 0 of an unconditional one."""
+        return int(getattr(self.generator, "classes", 0) or 0)
+
+    @property
+    def classes(self) -> Sequence[int]:
+        """The classes that are made."""
+        return self.asked or range(self.known)
+
+    def latents(self, numbers: Sequence[int]) -> Tensor:
+        """The latents of the samples of these numbers, `(n, latent_size)`."""
+        size = int(self.generator.latent_size)  # type: ignore[arg-type]
+        drawn = {part: _chunk(size, self.seed, part) for part in {n // CHUNK for n in numbers}}
+        return torch.stack([drawn[number // CHUNK][number % CHUNK] for number in numbers])
+
+    def labels(self, numbers: Sequence[int]) -> Tensor | None:
+        """The labels of the samples of these numbers, int64 `(n,)`, each class in turn."""
+        classes = self.classes
+        return torch.tensor([classes[n % len(classes)] for n in numbers]) if classes else None
+
+    @torch.inference_mode()
+    def __call__(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Generates samples `(n, ...)` of latents and labels, 250 at a time, in eval mode."""
+        settle_vector_math()
+        inputs = [one.to(self.device) for one in (latents, labels) if one is not None]
+        was_training = self.generator.training
+        self.generator.eval()
+        try:
+            parts = zip(*(torch.split(one, CHUNK) for one in inputs), strict=True)
+            return torch.cat([self.generator(*part) for part in parts])
+        finally:
+            self.generator.train(was_training)
+
+    def of(self, numbers: Sequence[int]) -> Tensor:
+        """Generates the samples of these numbers, `(n, ...)`."""
+        return self(self.latents(numbers), self.labels(numbers))
 
 
 def _chunk(size: int, seed: int, chunk: int) -> Tensor:

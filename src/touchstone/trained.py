@@ -4,6 +4,7 @@ import hashlib
 import importlib
 import json
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 
 from touchstone.errors import UsageError
 from touchstone.sampling import samples
+from touchstone.truncation import sampled_as
 
 
 @dataclass
@@ -30,13 +32,25 @@ class Trained:
     discriminator: nn.Module | None = None
     images: int | None = None
 
-    def sample(self, number: int, seed: int = 0) -> Tensor:
+    def sample(
+        self, number: int, seed: int = 0, *, truncation: float | None = None, standing: int = 0
+    ) -> Tensor:
         """Draws samples, `(number, C, H, W)` in [-1, 1].
 
         The first latents are the same for any number, and the first samples up to rounding.
+
+        Args:
+            number: how many.
+            seed: of the latents.
+            truncation: as in `touchstone.truncation.sampled_as`.
+            standing: as in `touchstone.truncation.sampled_as`.
+
+        Raises:
+            UsageError: what the generator cannot be sampled by.
         """
         device = next(self.generator.parameters()).device
-        return torch.cat(list(samples(self.generator, number, seed=seed, device=device)))
+        generator = sampled_as(self.generator, seed=seed, truncation=truncation, standing=standing)
+        return torch.cat(list(samples(generator, number, seed=seed, device=device)))
 
 
 def load(path: str | Path, checkpoint: str = "last", *, folder: str | Path = "runs") -> Trained:
@@ -72,14 +86,20 @@ def save(generator: nn.Module, configuration: dict[str, Any], path: Path) -> Non
     partial.replace(path)
 
 
-def build(configuration: dict[str, Any]) -> nn.Module:
-    """Makes a network from its class, `_target_`, and its arguments.
+def build(configuration: dict[str, Any]) -> Any:
+    """Makes a network from its class, `_target_`, and its arguments, which may be networks, too.
+
+    With `_partial_`, what is made is a function of the arguments that are left, for another network
+    to call.
 
     Raises:
         UsageError: where `_target_` is no network: nothing else that a file names is called.
     """
-    arguments = dict(configuration)
-    target = str(arguments.pop("_target_", ""))
+    arguments = {
+        key: build(value) if isinstance(value, dict) and "_target_" in value else value
+        for key, value in configuration.items()
+    }
+    target, partly = str(arguments.pop("_target_", "")), arguments.pop("_partial_", False)
     module, _, name = target.rpartition(".")
     try:
         network = getattr(importlib.import_module(module), name)
@@ -87,7 +107,7 @@ def build(configuration: dict[str, Any]) -> nn.Module:
         raise UsageError(f"_target_={target}: there is no such network ({error})") from error
     if not (isinstance(network, type) and issubclass(network, nn.Module)):
         raise UsageError(f"_target_={target}: refused, since it is no torch.nn.Module")
-    return network(**arguments)
+    return partial(network, **arguments) if partly else network(**arguments)
 
 
 def weights_hash(network: nn.Module) -> str:
@@ -134,7 +154,7 @@ def _checkpoint(path: Path, which: str, folder: Path) -> Trained:
 def _restored(configuration: dict[str, Any], weights: dict[str, Tensor], file: Path) -> nn.Module:
     """Makes a network, in eval mode, with the weights of a file."""
     try:
-        network = build(configuration)
+        network: nn.Module = build(configuration)
         network.load_state_dict(weights)
     except (TypeError, ValueError, RuntimeError) as error:
         raise UsageError(

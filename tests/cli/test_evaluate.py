@@ -80,6 +80,26 @@ def test_a_run_is_evaluated_by_its_own_protocol_unless_another_is_named(
     assert [figure.protocol["seed"] for figure in Run(run).figures()] == [0, 1, 0]
 
 
+def test_truncation_is_part_of_the_protocol_also_of_an_earlier_versions_run(
+    cli: Cli, run: Path
+) -> None:
+    config = run / "config.yaml"
+    text = config.read_text()
+    lines = ("  truncation: null\n", "  standing: 0\n")
+    assert all(line in text for line in lines)
+    for line in lines:
+        text = text.replace(line, "")
+    config.write_text(text)
+    words = ("protocol.truncation=0.5", "protocol.standing=2")
+    cli("evaluate", f"run={run}", *QUICK)
+    printed = said(cli("evaluate", f"run={run}", *QUICK, *words))
+    assert list(printed) == ["fid100_fashion_t0.5_standing2"]
+    plain, truncated = Run(run).figures()
+    assert truncated.protocol == {**plain.protocol, "truncation": 0.5, "standing": 2}
+    assert truncated.generator == plain.generator
+    assert truncated.value != plain.value
+
+
 def test_a_runs_tracker_is_told(cli: Cli, run: Path) -> None:
     config = run / "config.yaml"
     config.write_text(
@@ -126,6 +146,9 @@ def test_folders_of_pictures_are_compared(cli: Cli, tmp_path: Path) -> None:
         (["run=RUN", "metrics.interval=wide"], "metrics.interval=wide"),
         (["run=RUN", "protocol=fid"], "protocol=fid: there is no such part"),
         (["run=RUN", "protocol.reference=valid"], "protocol.reference=valid"),
+        (["run=RUN", "protocol.truncation=-1"], "protocol.truncation=-1: it has to be a number"),
+        (["run=RUN", "protocol.standing=x"], "protocol.standing=x: it has to be a whole number"),
+        (["fake=made", "data=digits", "protocol.truncation=1"], "leave protocol.truncation out"),
         (["run=RUN", "protocol.extractor=fashoin"], "protocol.extractor=fashoin is unknown"),
         (["run=RUN", "protocol.extractor=inception"], "protocol.weights=PATH"),
         (["run=RUN", "device=cuda:7"], "device=cuda:7: "),

@@ -10,9 +10,11 @@ from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 import touchstone
-from touchstone.cli.sample import between, sample
+from touchstone.cli.formats import FORMATS
+from touchstone.cli.sample import sample
 from touchstone.data.images import quantize
 from touchstone.errors import UsageError
+from touchstone.sheets.interpolation import between
 from touchstone.trained import build, save
 
 # What a run of ten iterations makes is nearly one grey: where samples have to differ, these do.
@@ -166,11 +168,20 @@ def test_an_exported_file_gives_the_same_samples(tiny_run: Path, tmp_path: Path)
         ({"n": 2.5}, "n=2.5: it has to be a whole number, 1 or more"),
         ({"n": "many"}, "n=many: it has to be a whole number, 1 or more"),
         ({"n": True}, "n=True: it has to be a whole number, 1 or more"),
-        ({"n": None}, "n=None: it has to be a whole number, 1 or more"),
         ({"n": 1, "format": "gif"}, "n=1: it has to be a whole number, 2 or more"),
         ({"seed": -1}, "seed=-1: it has to be a whole number, 0 or more"),
         ({"steps": 0}, "steps=0: it has to be a whole number, 1 or more"),
-        ({"format": "jpg"}, "format=jpg: it has to be grid or png or npz or gif"),
+        ({"format": "jpg"}, "format=jpg: it has to be grid or png or npz or gif or numbered"),
+        ({"labels": [0]}, "labels=[0]: the generator knows no classes"),
+        ({"labels": 3}, "labels=3: it has to be a list of classes, as [0,3], or null"),
+        ({"truncation": 0}, "truncation=0: it has to be a number, more than 0, or null"),
+        ({"standing": 2.5}, "standing=2.5: it has to be a whole number, 0 or more"),
+        ({"format": "classes"}, "format=classes: the generator knows no classes"),
+        ({"format": "traversal"}, "format=traversal: only a generator of model=infogan can"),
+        ({"format": "experts"}, "format=experts: only a generator of model=mixture can"),
+        ({"format": "arithmetic"}, "format=arithmetic: name groups of samples"),
+        ({"format": "arithmetic", "plus": [3]}, "plus=[3]: it has to be groups of samples'"),
+        ({"format": "arithmetic", "minus": [[]]}, "minus=[[]]: it has to be groups"),
         ({"checkpoint": "first"}, "checkpoint=first: it has to be last or best"),
         ({"checkpoint": "best"}, "best.ckpt: there is no such checkpoint"),
         ({"run": None}, "run=null: name a run's folder, or an exported generator's file"),
@@ -192,3 +203,43 @@ def test_what_cannot_be_done_is_said(
         sample(settings(**{"run": tiny_run, **changes}))
     assert message in str(caught.value)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "name", "size"),
+    [
+        # Tiles of 3 * 32 = 96 pixels and gaps of 4; a caption's line has 24.
+        ({"format": "numbered", "n": 5}, "last_n5_seed0_numbered.png", (304, 4 + 2 * 124)),
+        ({"format": "rows", "n": 2, "steps": 5}, "last_n2_seed0_rows.png", (504, 204)),
+        (
+            # Columns of 104, signs of 48; two tiles of samples and the mean's, each with its gap
+            # and a caption, and twice the edge.
+            {"format": "arithmetic", "plus": [[1, 7], [2, 3]], "minus": [[4]]},
+            "last_n64_seed0_plus1-7_plus2-3_minus4_arithmetic.png",
+            (3 * 104 + 3 * 48 + 304, 3 * 124 + 2 * 4),
+        ),
+        ({"truncation": 0.5, "standing": 2, "n": 1}, "last_n1_seed0_t0.5_standing2.png", None),
+    ],
+)
+def test_sheets_are_named_by_what_they_show(
+    changes: dict[str, Any], name: str, size: tuple[int, int] | None, lively: Path
+) -> None:
+    sample(settings(run=lively, **changes))
+    with Image.open(lively.with_name(name)) as picture:
+        assert size is None or picture.size == size
+
+
+def test_truncated_samples_are_the_librarys(lively: Path, tmp_path: Path) -> None:
+    path = tmp_path / "samples.npz"
+    sample(settings(run=lively, n=4, truncation=0.5, standing=2, format="npz", to=path))
+    made = touchstone.load(lively).sample(4, truncation=0.5, standing=2)
+
+    with numpy.load(path) as content:
+        assert numpy.array_equal(content["samples"], quantize(made).permute(0, 2, 3, 1).numpy())
+    assert not torch.allclose(made, touchstone.load(lively).sample(4), atol=0.1)
+
+
+def test_the_help_names_every_format(cli: Cli) -> None:
+    text = cli("sample", "--help").stdout
+    for name in FORMATS:
+        assert f"\n  {name} " in text, name

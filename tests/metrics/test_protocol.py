@@ -27,6 +27,10 @@ def test_a_figures_name_carries_the_protocol() -> None:
     }
     assert protocol(reference="test").name("fid/low", fid) == "fid10k_fashion_test/low"
 
+    assert protocol(truncation=0.5).name("fid", fid) == "fid10k_fashion_t0.5"
+    both = protocol(reference="test", truncation=1, standing=100)
+    assert both.name("fid/low", fid) == "fid10k_fashion_test_t1_standing100/low"
+
     class Pixels:
         higher_is_better = False
         extractor = None
@@ -53,6 +57,13 @@ def test_it_states_all_that_a_figure_depends_on() -> None:
         "subsets": 7,
         "subset_size": 1000,
     }
+
+
+def test_truncation_is_stated_where_there_is_any() -> None:
+    real = ImageSet(Stored(Images(torch.zeros(3, 1, 2, 2, dtype=torch.uint8), None, ())), "real")
+    plain = protocol().of(FID(FASHION), Sets(real, real))
+    stated = protocol(truncation=0.5, standing=100).of(FID(FASHION), Sets(real, real))
+    assert stated == plain | {"truncation": 0.5, "standing": 100}
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import copy
 import io
 from collections.abc import Callable
+from functools import partial
 from itertools import product
 
 import pytest
@@ -12,6 +13,7 @@ from torch.func import functional_call
 from torch.nn import functional
 
 from touchstone.networks import article, dcgan, normalization, resnet
+from touchstone.networks.heads import Projection
 
 NAMES = ("none", "batch", "layer", "instance", "spectral")
 
@@ -164,6 +166,25 @@ def test_spectral_wraps_every_layer(family: str) -> None:
     weights = [key for key, _ in discriminator.named_parameters() if not key.endswith("bias")]
     assert len(weights) == len(layers)
     assert all(key.endswith("parametrizations.weight.original") for key in weights)
+
+
+def test_spectral_wraps_a_head_s_embedding() -> None:
+    torch.manual_seed(0)
+    head = partial(Projection, classes=5)
+    discriminator = resnet.Discriminator(28, 2, 4, "spectral", head=head)
+    for _ in range(100):
+        discriminator(samples(), torch.arange(4))
+    table = discriminator.eval().head.embedding
+    assert isinstance(table, nn.Embedding)
+    norm = torch.linalg.matrix_norm(table.weight, ord=2).item()
+    assert norm == pytest.approx(1, abs=0.01)
+    torch.testing.assert_close(table(torch.tensor([3, 1])), table.weight[[3, 1]])
+
+
+def test_spectral_is_of_the_kinds_of_layers_that_are_named() -> None:
+    network = nn.Sequential(nn.Conv2d(2, 3, 1), nn.Linear(2, 3), nn.Embedding(2, 3))
+    normalization.spectral(network, nn.Linear, nn.Embedding)
+    assert [hasattr(layer, "parametrizations") for layer in network] == [False, True, True]
 
 
 @pytest.mark.parametrize("family", DISCRIMINATORS)

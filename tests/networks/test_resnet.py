@@ -1,3 +1,4 @@
+from functools import partial
 from math import sqrt, tanh
 
 import pytest
@@ -5,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from touchstone.networks.checkpointing import Checkpointed
+from touchstone.networks.heads import Auxiliary, Projection
 from touchstone.networks.resnet import Discriminator, Generator
 
 
@@ -79,7 +81,7 @@ def test_logit_worked_out_by_hand(pixel: float, feature: float, expected: float)
     # 16 and sums to 7*7*16; -1 stays -1 up to the last ReLU.
     discriminator = Discriminator(28, 1, width=1, normalization="none")
     make_convolutions_the_identity(discriminator)
-    nn.init.ones_(discriminator.logit.weight)
+    nn.init.ones_(discriminator.get_parameter("head.logit.weight"))
     sample = torch.full((1, 1, 28, 28), pixel)
     features = discriminator.layers[:-1](sample)
     torch.testing.assert_close(features, torch.full((1, 1, 7, 7), feature))
@@ -133,3 +135,67 @@ def test_checkpointing_is_a_choice_of_both_networks(checkpointing: bool) -> None
         Discriminator(28, 1, width=1, checkpointing=checkpointing),
     ):
         assert isinstance(network.layers, Checkpointed) == checkpointing
+
+
+def test_a_conditional_pair_has_a_scale_and_a_shift_and_a_row_more_for_each_class() -> None:
+    # The generator of table 4 without the 2 * 2*256 of each of three blocks, 3,072, and with
+    # 10 * 2 * 2*256 in their place: 4,274,435 - 3,072 + 30,720.
+    # The discriminator's embedding: 1,053,825 + 10 * 128.
+    with torch.device("meta"):
+        assert count(Generator(128, 32, 3, width=128, classes=10)) == 4_302_083
+        head = partial(Projection, classes=10)
+        assert count(Discriminator(32, 3, width=128, head=head)) == 1_055_105
+
+
+def test_labels_move_the_samples_of_their_own_class() -> None:
+    torch.manual_seed(0)
+    generator = Generator(3, 28, 2, width=2, classes=4).eval()
+    latents, labels = torch.randn(1, 3).expand(4, 3), torch.arange(4)
+    # By class all are as one at first.
+    same = generator(latents, labels)
+    torch.testing.assert_close(same, same[:1].expand_as(same))
+    with torch.no_grad():
+        for key, parameter in generator.named_parameters():
+            if "shift" in key:
+                parameter[2] += 1
+    moved = (generator(latents, labels) - same).abs().amax(dim=(1, 2, 3))
+    assert moved[2] > 0.01
+    assert moved[[0, 1, 3]].max() == 0
+
+
+def test_a_conditional_generator_needs_labels_which_another_ignores() -> None:
+    latents = torch.randn(2, 3)
+    with pytest.raises(ValueError, match="needs labels"):
+        Generator(3, 28, 1, width=1, classes=4)(latents)
+    generator = Generator(3, 28, 1, width=1).eval()
+    assert torch.equal(generator(latents, torch.arange(2)), generator(latents))
+
+
+def test_the_discriminator_ends_in_any_head() -> None:
+    discriminator = Discriminator(28, 1, width=2, head=partial(Auxiliary, classes=4)).eval()
+    samples = torch.randn(3, 1, 28, 28)
+    verdict = discriminator.examine(samples)
+    assert {name: tuple(value.shape) for name, value in verdict.items()} == {
+        "features": (3, 2),
+        "logits": (3,),
+        "classes": (3, 4),
+    }
+    assert torch.equal(discriminator(samples), verdict["logits"])
+
+
+def test_gradients_reach_every_parameter_of_a_conditional_pair() -> None:
+    torch.manual_seed(0)
+    generator = Generator(6, 28, 2, width=4, classes=5).double()
+    discriminator = Discriminator(28, 2, width=4, head=partial(Projection, classes=5)).double()
+    labels = torch.arange(10) % 5
+    logits = discriminator(generator(torch.randn(10, 6).double(), labels), labels)
+    (logits * torch.randn(10).double()).sum().backward()
+    for network in (generator, discriminator):
+        for key, parameter in network.named_parameters():
+            assert parameter.grad is not None, key
+            assert parameter.grad.abs().max() > 1e-9, key
+
+
+def test_checkpointing_takes_no_labels() -> None:
+    with pytest.raises(ValueError, match=r"model\.checkpointing=true .* head=logit"):
+        Generator(3, 28, 1, width=1, checkpointing=True, classes=4)

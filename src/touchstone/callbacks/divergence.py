@@ -11,7 +11,7 @@ from touchstone.gan import GAN, Seen
 
 
 class Divergence(Callback):
-    """Stops at a loss, a penalty or a weight that is not finite, and lets none be saved.
+    """Stops at a loss, a term or a weight that is not finite, and lets none be saved.
 
     The iterations are counted on the device and looked at every so many images, and before a
     checkpoint is written, so that none of them waits for the device.
@@ -20,7 +20,7 @@ class Divergence(Callback):
         every: images from one look to the next.
     """
 
-    QUANTITIES = ("loss/discriminator", "loss/generator", "penalty")
+    QUANTITIES = ("loss/discriminator", "loss/generator", "a term of the losses")
 
     def __init__(self, every: int) -> None:
         self.every = every
@@ -34,9 +34,9 @@ class Divergence(Callback):
 
     def on_iteration_end(self, module: GAN, seen: Seen) -> None:
         """Counts the iteration as long as it is finite."""
-        penalties = [value for name, value in seen.items() if name.startswith("penalty/")]
+        terms = [value for name, value in seen.items() if name.startswith("term/")]
         values = [seen["loss/discriminator"], seen["loss/generator"]]
-        values.append(sum(penalties[1:], start=penalties[0]) if penalties else values[0])
+        values.append(sum(terms[1:], start=terms[0]) if terms else values[0])
         if self._counts is not None:
             zeros = torch.stack([torch.zeros_like(values[0]), *values]) * 0  # NaN if not finite
             self._counts += zeros == 0

@@ -6,9 +6,9 @@ from typing import Any
 from pytorch_lightning import Callback, Trainer
 from torch import Tensor
 
-from touchstone.data.images import Images
+from touchstone.data.split import Split
 from touchstone.gan import GAN
-from touchstone.metrics.evaluation import Evaluated, evaluate, extractors
+from touchstone.metrics.evaluation import Evaluated, check, evaluate, extractors
 from touchstone.metrics.metric import Metric
 from touchstone.metrics.protocol import Protocol
 from touchstone.metrics.sets import Drawn, ImageSet, Sets, Splits
@@ -36,7 +36,7 @@ class Evaluation(Callback):
         metrics: Mapping[str, Metric],
         protocol: Protocol,
         every: int,
-        load: Callable[..., Images],
+        load: Callable[..., Split],
         cache: str | None = None,
     ) -> None:
         self.metrics = dict(metrics)
@@ -52,16 +52,14 @@ class Evaluation(Callback):
         """Of the first figure."""
         return next(iter(self.metrics.values())).higher_is_better
 
-    def check(self, module: GAN, train: Images) -> None:
+    def check(self, module: GAN, train: Split) -> None:
         """Refuses what cannot be evaluated, before anything is trained or written.
 
         Raises:
             UsageError: names the setting.
         """
         if self.metrics:
-            sets = self._sets(module, self._splits_of(module, train))
-            for metric in self.metrics.values():
-                metric.check(sets)
+            check(self.metrics, self._sets(module, self._splits_of(module, train)))
 
     def on_fit_start(self, trainer: Trainer, module: GAN) -> None:  # type: ignore[override]
         """Has the reference's features computed."""
@@ -103,7 +101,7 @@ class Evaluation(Callback):
         """Takes up the last figures."""
         self.latest, self.at = dict(state_dict["latest"]), state_dict["at"]
 
-    def _splits_of(self, module: GAN, train: Images) -> Splits:
+    def _splits_of(self, module: GAN, train: Split) -> Splits:
         return Splits(self._load, device=module.device, cache=self._cache, train=train)
 
     def _sets(self, module: GAN, splits: Splits) -> Sets:
@@ -114,10 +112,11 @@ class Evaluation(Callback):
             seed=self.protocol.seed,
             device=module.device,
             classes=reference.classes,
+            **self.protocol.sampled_as(),
         )
         name = f"protocol.generated={self.protocol.generated}"
         generated = ImageSet(drawn, name, device=module.device)
-        return Sets(generated, reference, splits)
+        return Sets(generated, reference, splits, module.discriminator)
 
 
 def show(evaluated: Iterable[Evaluated], logger: Any, images: int) -> None:

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from touchstone.data.images import quantize
 from touchstone.draws import derive
+from touchstone.errors import UsageError
 from touchstone.gan import GAN
 from touchstone.pictures import grid
 from touchstone.sampling import samples
@@ -23,6 +24,19 @@ class Samples(Callback):
     def __init__(self, every: int, columns: int = 10) -> None:
         self.every = every
         self.columns = columns
+
+    def on_fit_start(self, trainer: Trainer, module: GAN) -> None:  # type: ignore[override]
+        """Refuses samples that are no images.
+
+        Raises:
+            UsageError: names what shows them.
+        """
+        shape = trainer.datamodule.images.shape  # type: ignore[attr-defined]
+        if len(shape) != 3:
+            raise UsageError(
+                f"callbacks=default: it shows images, and a sample of these data is of the shape "
+                f"{shape}; use callbacks=points for points in the plane"
+            )
 
     def on_train_batch_end(  # type: ignore[override]
         self,

@@ -21,6 +21,11 @@ def check(settings: DictConfig) -> None:
             OmegaConf.update(settings, key, value)
         if not is_right(value):
             raise UsageError(f"{key}={value}: it has to be {right}")
+    if settings.data.resolution is None and "resolution" in settings.model.generator:
+        raise UsageError(
+            f"model={settings.model.name}: it makes images, and data={settings.data.name} has "
+            "none; use model=mlp"
+        )
     normalization, allowed = settings.model.normalization, list(settings.loss.normalizations)
     if normalization not in allowed:
         combined = " with ".join(
@@ -29,6 +34,11 @@ def check(settings: DictConfig) -> None:
         raise UsageError(
             f"model.normalization={normalization}: the discriminator may not have it under "
             f"{combined}; use {' or '.join(f'model.normalization={name}' for name in allowed)}"
+        )
+    if settings.model.head.get("classes", 0) is None:
+        raise UsageError(
+            f"data.classes=null: model={settings.model.name} with its head is told the samples' "
+            "classes: say how many there are, or use head=logit"
         )
 
 
@@ -63,8 +73,11 @@ RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "every.log": _COUNT,
     "every.evaluation": _COUNT,
     "every.checkpoint": _COUNT,
-    "data.resolution": _COUNT,
-    "data.channels": ("1 (grey) or 3 (colour)", lambda value: value in (1, 3)),
+    "data.resolution": ("a whole number, 1 or more; null of points", _or_null(_whole(1))),
+    "data.channels": (
+        "1 (grey) or 3 (colour); null of points",
+        lambda value: value in (1, 3, None),
+    ),
     "model.latent_size": _COUNT,
     "trainer.profiler": (
         "null, simple, advanced or pytorch",

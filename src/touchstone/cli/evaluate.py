@@ -61,9 +61,11 @@ def evaluate_run(settings: DictConfig) -> None:
         seed=protocol.seed,
         device=settings.device,
         classes=reference.classes,
+        **protocol.sampled_as(),
     )
     name = f"protocol.generated={protocol.generated}"
-    sets = Sets(ImageSet(drawn, name, device=settings.device), reference, splits)
+    made = ImageSet(drawn, name, device=settings.device)
+    sets = Sets(made, reference, splits, trained.discriminator)
     evaluated = computed(
         settings, protocol, sets, generator=weights_hash(generator), images=trained.images
     )
@@ -84,6 +86,11 @@ def evaluate_images(settings: DictConfig) -> None:
     if (settings.real is None) == (settings.get("data") is None):
         raise UsageError(
             "fake=…: name what it is compared with, by either real=FOLDER or data=NAME"
+        )
+
+    for key, value in protocol_of(settings).sampled_as().items():
+        raise UsageError(
+            f"protocol.{key}={value}: fake=… is there already: leave protocol.{key} out"
         )
 
     def pictures(setting: str) -> ImageSet:
@@ -148,7 +155,9 @@ def protocol_of(settings: DictConfig) -> "Protocol":
     from touchstone.metrics.protocol import Protocol
 
     stated = settings.protocol
-    return Protocol(stated.generated, stated.reference, stated.seed)
+    # The protocol of a run of an earlier version says nothing of the last two.
+    truncation, standing = stated.get("truncation"), stated.get("standing", 0)
+    return Protocol(stated.generated, stated.reference, stated.seed, truncation, standing)
 
 
 def splits_of(settings: DictConfig) -> Any:
@@ -168,7 +177,7 @@ def computed(
 
     from touchstone.metrics.evaluation import evaluate
 
-    metrics = dict(instantiate(settings.metrics).figures)
+    metrics = dict(instantiate(settings.metrics.figures))
     if not metrics:
         raise UsageError("metrics=none: name at least one metric")
     return evaluate(metrics, protocol, sets, **source)

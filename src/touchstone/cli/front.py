@@ -112,6 +112,8 @@ def register_resolvers() -> None:
     """Makes known the functions that the configuration's files call."""
     OmegaConf.register_new_resolver("first_allowed", first_allowed, replace=True)
     OmegaConf.register_new_resolver("cache_folder", cache_folder, replace=True)
+    OmegaConf.register_new_resolver("known_classes", known_classes, replace=True)
+    OmegaConf.register_new_resolver("sample_shape", sample_shape, replace=True)
 
 
 def explained(task: Callable[[DictConfig], None], settings: DictConfig) -> int:
@@ -157,6 +159,17 @@ def explanation(error: Exception) -> str | None:
 def first_allowed(preferred: Sequence[str], allowed: Sequence[str]) -> str:
     """The first preference that is allowed; the first of all where none is, to be refused later."""
     return next((name for name in preferred if name in allowed), preferred[0])
+
+
+def known_classes(*, _root_: DictConfig) -> int:
+    """How many classes the generator is told: the data's in a conditional model, otherwise none."""
+    return int(_root_.data.classes or 0) if _root_.model.conditional else 0
+
+
+def sample_shape(*, _root_: DictConfig) -> list[int]:
+    """The shape of the data's samples: its own word, or an image's."""
+    data = _root_.data
+    return list(data.get("shape") or (data.channels, data.resolution, data.resolution))
 
 
 def plain(settings: Any) -> Any:

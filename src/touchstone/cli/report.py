@@ -17,18 +17,18 @@ from touchstone.tracking.run import Run
 if TYPE_CHECKING:
     from pytorch_lightning import Callback
 
-    from touchstone.data.images import Images
+    from touchstone.data import Split
     from touchstone.gan import GAN
 
 
-def announce(run: Run, gan: "GAN", images: "Images", start: int) -> None:
+def announce(run: Run, gan: "GAN", images: "Split", start: int) -> None:
     """Says what begins, on standard error."""
     if not job.leads():
         return
     begun = f"going on at {start:,} of" if start else "training for"
     print(
         f"{shown(run.path)}: {begun} {gan.budget:,} images, from {len(images):,} of "
-        f"{'x'.join(str(size) for size in images.pixels.shape[1:])}",
+        f"{'x'.join(str(size) for size in images.shape)}",
         file=sys.stderr,
     )
 

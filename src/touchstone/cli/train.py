@@ -13,15 +13,14 @@ from touchstone import cli, job
 from touchstone.cli import meeting, sweep
 from touchstone.cli.checks import check
 from touchstone.cli.front import enter, fail, plain
+from touchstone.cli.game import build, check_labels, fitting_micro_batch, memory_format, networks
 from touchstone.errors import UsageError
 
 if TYPE_CHECKING:
-    import torch
     from pytorch_lightning import Callback, Trainer
     from pytorch_lightning.profilers import Profiler
 
-    from touchstone.data.images import Images
-    from touchstone.gan import GAN, Updates
+    from touchstone.data.split import Split
     from touchstone.tracking.run import Run
 
 # Names the run to the further processes of a job, which Lightning starts with the same words.
@@ -78,9 +77,10 @@ def train(composed: DictConfig) -> None:
 
     start = images_at(run, settings.images) if run else 0
     judge = try_trainer(settings)
-    images: Images = instantiate(settings.data.load)(split="train")
+    images: Split = instantiate(settings.data.load)(split="train")
     if settings.micro_batch == "auto":
         settings.micro_batch = fitting_micro_batch(settings, images, judge)
+    check_labels(images, settings)
     gan = build(settings)
     callbacks: dict[str, Callback] = dict(instantiate(settings.callbacks))
     for callback in callbacks.values():
@@ -97,8 +97,7 @@ def train(composed: DictConfig) -> None:
     text = OmegaConf.to_yaml(settings)
     if run is None:
         name = f"{settings.model.name}_{settings.loss.name}_{settings.data.name}_s{settings.seed}"
-        networks = {part: plain(settings.model[part]) for part in ("generator", "discriminator")}
-        run = Run.create(Path(settings.runs_dir), name, text, networks)
+        run = Run.create(Path(settings.runs_dir), name, text, networks(settings))
     elif job.leads():
         run.configure(text)
     os.environ[RUN_VARIABLE] = str(run.path.resolve())
@@ -210,100 +209,6 @@ def images_at(run: "Run", budget: int) -> int:
     return images
 
 
-def build(settings: DictConfig) -> "GAN":
-    """Makes the networks, their initial weights a function of the seed, and the game they play."""
-    import torch
-    from hydra.utils import instantiate
-
-    from touchstone.batch_norm import synchronized
-    from touchstone.draws import derive
-    from touchstone.gan import GAN
-
-    own = settings.trainer
-    # Products of float32 numbers on a GPU's tensor cores, of 10 bits of mantissa; sums of 23.
-    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = own.tf32
-    torch.manual_seed(derive(settings.seed, "weights"))
-    if own.precision == "16-mixed" and "fused" in settings.optimizer:
-        # A fused step unscales inside itself, too late for the gradients to be clipped and logged.
-        settings.optimizer.fused = None
-    generator, discriminator = (
-        instantiate(settings.model[name]).to(memory_format=memory_format(settings))
-        for name in ("generator", "discriminator")
-    )
-    if own.sync_batchnorm:
-        for network in (generator, discriminator):
-            synchronized(network)
-    try:
-        gan = GAN(
-            generator,
-            discriminator,
-            instantiate(settings.loss.adversarial),
-            penalties=dict(instantiate(settings.loss.penalties)),
-            critic_steps=settings.loss.critic_steps,
-            constraint=instantiate(settings.loss.constraint),
-            optimizers={
-                network: instantiate(settings.optimizer[network])
-                for network in ("generator", "discriminator")
-            },
-            schedule=instantiate(settings.schedule),
-            augmentation=instantiate(settings.augmentation),
-            gradient_clip=settings.gradient_clip,
-            micro_batch=settings.micro_batch,
-            executor=captured if own.cuda_graphs else None,
-            average_half_life=settings.average_half_life,
-            budget=settings.images,
-            seed=settings.seed,
-        )
-    except ValueError as error:
-        raise UsageError(str(error)) from error
-    if own.compile:
-        for network in (gan.generator, gan.discriminator):
-            network.compile(dynamic=False)
-    try:
-        gan.configure_optimizers()
-    except (TypeError, ValueError) as error:
-        raise UsageError(f"optimizer: {error}") from error
-    return gan
-
-
-def memory_format(settings: DictConfig) -> "torch.memory_format":
-    """How the networks' weights and the samples lie in memory."""
-    import torch
-
-    return torch.channels_last if settings.channels_last else torch.contiguous_format
-
-
-def fitting_micro_batch(settings: DictConfig, images: "Images", trainer: "Trainer") -> int | None:
-    """What `micro_batch=auto` comes to on this device; None for the whole of its batch.
-
-    On a CPU nothing says how much memory there is before there is none.
-    """
-    device = trainer.strategy.root_device
-    share = settings.batch_size // trainer.world_size
-    settings.micro_batch = 1  # refuses what cannot be split
-    gan = build(settings)
-    settings.micro_batch = None
-    if device.type != "cuda":
-        return None
-    import torch
-
-    from touchstone.data.batches import HELD
-    from touchstone.data.images import normalize
-    from touchstone.fitting import largest_micro_batch
-
-    # What the training will hold besides: the pixels, and the averaged weights.
-    beside = [images.pixels.to(device)] if images.pixels.nbytes <= HELD else []
-    real, labels = images.gather(torch.arange(share) % len(images))
-    size = largest_micro_batch(
-        gan,
-        normalize(real.to(device)).to(memory_format=memory_format(settings)),
-        None if labels is None else labels.to(device),
-        trainer.precision_plugin.forward_context,
-    )
-    del beside
-    return None if size == share else size
-
-
 def try_trainer(settings: DictConfig) -> "Trainer":
     """Judges the trainer's settings, and lets Lightning, before anything is loaded or written.
 
@@ -348,13 +253,6 @@ def of_lightning(settings: DictConfig) -> DictConfig:
     """Those of the trainer's settings that are Lightning's."""
     own = ("compile", "cuda_graphs", "tf32", "sync_batchnorm")
     return OmegaConf.masked_copy(settings.trainer, [k for k in settings.trainer if k not in own])
-
-
-def captured(game: "GAN") -> "Updates":
-    """Has CUDA graphs carry out a game's updates."""
-    from touchstone.graphs import Captured
-
-    return Captured(game)
 
 
 def make_trainer(

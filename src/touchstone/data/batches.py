@@ -9,12 +9,12 @@ from itertools import islice
 import torch
 from torch import Tensor
 
-from touchstone.data.images import Images, normalize
+from touchstone.data.split import Split
 from touchstone.draws import Share, derive
 from touchstone.errors import UsageError
 
 Batch = tuple[Tensor, Tensor | None]
-HELD = 2 * 2**30  # bytes of pixels up to which they lie on the device
+HELD = 2 * 2**30  # bytes of samples up to which they lie on the device
 
 _AHEAD = 4  # iterations that a thread reads ahead
 
@@ -69,12 +69,13 @@ class Batches:
 
     Each item is `(samples, labels)`: the `critic_steps` batches of one iteration, one after the
     other, and of each global batch the part of this process: samples `(critic_steps * batch_size /
-    processes, C, H, W)`, floats in [-1, 1] on `device`, labels int64 or None. Batches run on across
+    processes, ...)`, floats in [-1, 1] on `device`, labels int64 or None. Batches run on across
     the epochs' borders and drop nothing, so iterating from `start` equals the tail of iterating
     from 0, bit for bit.
 
-    Images of up to `memory` bytes lie on `device` as uint8 and are gathered there; larger ones
-    are read ahead by threads, in the same order and with the same values.
+    Samples of up to `memory` bytes lie on `device` as they are kept, images as uint8, and are
+    gathered there; larger sets are read ahead by threads, in the same order and with the same
+    values.
 
     Args:
         images: what to draw from.
@@ -86,7 +87,7 @@ class Batches:
         share: this process's part of each global batch.
         device: where the samples are wanted.
         workers: threads that read ahead; with 0, a batch is read when it is asked for.
-        memory: the bytes of pixels that may lie on the device.
+        memory: the bytes of samples that may lie on the device.
         memory_format: in which samples lie that are gathered on the device.
 
     Raises:
@@ -95,7 +96,7 @@ class Batches:
 
     def __init__(
         self,
-        images: Images,
+        images: Split,
         *,
         batch_size: int,
         critic_steps: int,
@@ -113,9 +114,9 @@ class Batches:
         self._batch_size, self._span = batch_size, critic_steps * batch_size
         self._start, self._stop = start, stop
         self._device, self._workers = torch.device(device), workers
-        self._fits = images.pixels.nbytes <= memory
+        self._fits = images.nbytes <= memory
         self._images = images.to(self._device, memory_format) if self._fits else images
-        self._order = Order(len(images), seed, self._images.pixels.device)
+        self._order = Order(len(images), seed, self._images.device)
 
     def __len__(self) -> int:
         """The iterations from `start` to `stop`."""
@@ -142,14 +143,15 @@ class Batches:
             reads = (threads.submit(self._read, self._indices(n)) for n in range(len(self)))
             ahead = deque(islice(reads, 1 + _AHEAD * self._workers))
             while ahead:
-                pixels, labels = ahead.popleft().result()
+                kept, labels = ahead.popleft().result()
                 if labels is not None:
                     labels = labels.to(self._device, non_blocking=True)
-                yield normalize(pixels.to(self._device, non_blocking=True)), labels
+                here = kept.to(self._device, non_blocking=True)
+                yield self._images.normalize(here), labels
                 ahead.extend(islice(reads, 1))
 
     def _read(self, indices: Tensor) -> Batch:
-        pixels, labels = self._images.gather(indices)
+        kept, labels = self._images.gather(indices)
         if self._device.type == "cuda":  # which copies by itself what is pinned
-            return pixels.pin_memory(), None if labels is None else labels.pin_memory()
-        return pixels, labels
+            return kept.pin_memory(), None if labels is None else labels.pin_memory()
+        return kept, labels

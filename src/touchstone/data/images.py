@@ -29,7 +29,7 @@ def quantize(samples: Tensor) -> Tensor:
 
 @dataclass(frozen=True, eq=False)
 class Images:
-    """A split of a data set, whole.
+    """A split of a data set, whole; a `touchstone.data.split.Split`.
 
     Attributes:
         pixels: uint8, `(N, C, H, W)`; may be mapped from a file.
@@ -50,23 +50,25 @@ class Images:
                 f"data: pixels are {self.pixels.dtype} of shape {tuple(self.pixels.shape)}; "
                 "they have to be uint8 of shape (N, C, H, W)"
             )
-        if self.labels is None:
-            return
-        if self.labels.dtype != torch.int64 or self.labels.shape != (len(self),):
-            raise UsageError(
-                f"data: labels are {self.labels.dtype} of shape {tuple(self.labels.shape)}; "
-                f"{len(self)} images need int64 of shape ({len(self)},)"
-            )
-        if len(self) and not 0 <= int(self.labels.min()) <= int(self.labels.max()) < len(
-            self.classes
-        ):
-            raise UsageError(
-                f"data: labels go from {int(self.labels.min())} to {int(self.labels.max())}; "
-                f"{len(self.classes)} classes have the labels 0 to {len(self.classes) - 1}"
-            )
+        check_labels(self.labels, len(self), self.classes)
 
     def __len__(self) -> int:
         return len(self.pixels)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """That of one image, `(C, H, W)`."""
+        return tuple(self.pixels.shape[1:])
+
+    @property
+    def nbytes(self) -> int:
+        """The memory that the pixels take."""
+        return self.pixels.nbytes
+
+    @property
+    def device(self) -> torch.device:
+        """Where the pixels lie."""
+        return self.pixels.device
 
     def gather(self, indices: Tensor) -> tuple[Tensor, Tensor | None]:
         """Takes the pixels, uint8, and the labels at `indices`, int64 on the pixels' device."""
@@ -75,6 +77,10 @@ class Images:
             return self.pixels.index_select(0, indices), labels
         # With the channels last in memory, whole images are taken too, and keep their order.
         return self.pixels.movedim(1, -1).index_select(0, indices).movedim(-1, 1), labels
+
+    def normalize(self, kept: Tensor) -> Tensor:
+        """Maps uint8 pixels to floats in [-1, 1]."""
+        return normalize(kept)
 
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor | None]:
         """Takes the samples, floats in [-1, 1], and the labels at `indices`.
@@ -99,6 +105,26 @@ class Images:
     def content_hash(self) -> str:
         """SHA-256 of the shape and the pixels: equal for equal images, wherever they came from."""
         return content_hash(self.pixels)
+
+
+def check_labels(labels: Tensor | None, number: int, classes: Sequence[str]) -> None:
+    """Refuses labels that are not one of the classes for each sample.
+
+    Raises:
+        UsageError: another type or shape, or a label that has no class.
+    """
+    if labels is None:
+        return
+    if labels.dtype != torch.int64 or labels.shape != (number,):
+        raise UsageError(
+            f"data: labels are {labels.dtype} of shape {tuple(labels.shape)}; "
+            f"{number} samples need int64 of shape ({number},)"
+        )
+    if number and not 0 <= int(labels.min()) <= int(labels.max()) < len(classes):
+        raise UsageError(
+            f"data: labels go from {int(labels.min())} to {int(labels.max())}; "
+            f"{len(classes)} classes have the labels 0 to {len(classes) - 1}"
+        )
 
 
 def content_hash(pixels: Tensor) -> str:
@@ -138,10 +164,19 @@ def check_settings(split: str, resolution: int, channels: int) -> None:
     Raises:
         UsageError: a split, resolution or number of channels that does not exist.
     """
-    _one_of("split", split, SPLITS)
+    check_split(split)
     _one_of("data.channels", channels, (1, 3))
     if resolution < 1:
         raise UsageError(f"data.resolution={resolution}: it has to be 1 or more")
+
+
+def check_split(split: str) -> None:
+    """Refuses a split that no source has.
+
+    Raises:
+        UsageError: names it.
+    """
+    _one_of("split", split, SPLITS)
 
 
 def _one_of(setting: str, value: object, choices: Sequence[object]) -> None:

@@ -6,7 +6,7 @@ import torch
 from pytorch_lightning import LightningDataModule
 
 from touchstone.data.batches import HELD, Batches, check_batch_size
-from touchstone.data.images import Images
+from touchstone.data.split import Split
 from touchstone.data.stretches import Stretches
 from touchstone.draws import Share
 
@@ -30,7 +30,7 @@ class Data(LightningDataModule):
 
     def __init__(
         self,
-        images: Images,
+        images: Split,
         *,
         batch_size: int,
         critic_steps: int,

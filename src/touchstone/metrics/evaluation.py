@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from PIL.Image import Image
 
+from touchstone.errors import UsageError
 from touchstone.metrics.extractors import Extractor
 from touchstone.metrics.metric import Metric
 from touchstone.metrics.protocol import Protocol
@@ -47,9 +48,27 @@ def evaluate(
     Raises:
         UsageError: figures that cannot be computed; at once where that can be known.
     """
-    for metric in metrics.values():
-        metric.check(sets)
+    check(metrics, sets)
     return _evaluated(metrics, protocol, sets, generator, images)
+
+
+def check(metrics: Mapping[str, Metric], sets: Sets) -> None:
+    """Refuses what no figure can be computed from, before anything is generated.
+
+    Raises:
+        UsageError: a metric of images for points, or one of points for images; and see
+            `Metric.check`.
+    """
+    dimensions = sets.reference.source.chunk(0).ndim - 1
+    kinds = {1: "points", 3: "images"}
+    for name, metric in metrics.items():
+        asked = getattr(metric, "dimensions", 3)
+        if asked != dimensions:
+            raise UsageError(
+                f"metrics={name}: it is of {kinds[asked]}, and the data are {kinds[dimensions]}: "
+                f"choose metrics={'point_modes' if dimensions == 1 else 'fid'}, or metrics=none"
+            )
+        metric.check(sets)
 
 
 def _evaluated(

@@ -12,7 +12,11 @@ Result: TypeAlias = Mapping[str, float | Image]
 
 
 class Metric(Protocol):
-    """Figures of generated images, mostly against real ones."""
+    """Figures of generated images, mostly against real ones.
+
+    One of points says so by an attribute `dimensions = 1`: those of one sample, without which it is
+    of images and their 3.
+    """
 
     @property
     def higher_is_better(self) -> bool:

@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -12,13 +13,15 @@ import torch
 from torch import Tensor, distributed, nn
 from tqdm import tqdm
 
-from touchstone.data.images import Images, quantize
+from touchstone.data.images import quantize
+from touchstone.data.split import Split
 from touchstone.draws import Share
 from touchstone.errors import UsageError
 from touchstone.metrics.cache import Cache
 from touchstone.metrics.extractors import Extractor
 from touchstone.metrics.gaussian import Gaussian
 from touchstone.sampling import CHUNK, labels, sampled_chunk
+from touchstone.truncation import check, sampled_as
 
 T = TypeVar("T")
 
@@ -45,7 +48,7 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def chunk(self, number: int) -> Tensor:
-        """The images from `number * CHUNK` on, uint8 `(n, C, H, W)`."""
+        """The images from `number * CHUNK` on, uint8 `(n, C, H, W)`; points, float32 `(n, F)`."""
 
 
 class Stored:
@@ -53,13 +56,13 @@ class Stored:
 
     generator = None
 
-    def __init__(self, images: Images) -> None:
+    def __init__(self, images: Split) -> None:
         self.images = images
         self.labels, self.classes = images.labels, images.classes
 
     @property
     def content_hash(self) -> str:
-        """The pixels' hash."""
+        """The samples' hash."""
         return self.images.content_hash
 
     def __len__(self) -> int:
@@ -67,7 +70,9 @@ class Stored:
 
     def chunk(self, number: int) -> Tensor:
         """The images from `number * CHUNK` on."""
-        return self.images.pixels[number * CHUNK : (number + 1) * CHUNK]
+        first = number * CHUNK
+        indices = torch.arange(first, min(first + CHUNK, len(self)), device=self.images.device)
+        return self.images.gather(indices)[0]
 
 
 class Drawn:
@@ -79,6 +84,11 @@ class Drawn:
         seed: of the latents.
         device: where the generator is.
         classes: the classes' names, for a conditional generator.
+        truncation: as in `touchstone.truncation.sampled_as`.
+        standing: as in `touchstone.truncation.sampled_as`.
+
+    Raises:
+        UsageError: what the generator cannot be sampled by.
     """
 
     content_hash = None
@@ -91,8 +101,11 @@ class Drawn:
         seed: int,
         device: torch.device | str,
         classes: tuple[str, ...] = (),
+        truncation: float | None = None,
+        standing: int = 0,
     ) -> None:
-        self.generator = generator
+        check(generator, truncation, standing, "protocol.")
+        self._trained, self._truncation, self._standing = generator, truncation, standing
         known = int(getattr(generator, "classes", 0) or 0)
         self.labels = labels(number, known) if known else None
         self.classes = (classes or tuple(str(label) for label in range(known))) if known else ()
@@ -102,8 +115,15 @@ class Drawn:
     def __len__(self) -> int:
         return self._number
 
+    @cached_property
+    def generator(self) -> nn.Module:
+        """The generator as it is sampled."""
+        return sampled_as(
+            self._trained, seed=self.seed, truncation=self._truncation, standing=self._standing
+        )
+
     def chunk(self, number: int) -> Tensor:
-        """Generates the samples from `number * CHUNK` on.
+        """Generates the samples from `number * CHUNK` on, images as the nearest uint8.
 
         Raises:
             UsageError: samples in [0, 1], or not finite: no generator's that was trained here.
@@ -114,6 +134,8 @@ class Drawn:
         low, high = made.aminmax()
         if not (low.isfinite() and high.isfinite()):
             raise UsageError("the generator's samples are not finite: no figure can be computed")
+        if made.ndim != 4:
+            return made.float()
         # Black and white are there, and nothing is darker than a middle grey would be.
         if 0 <= low < 0.05 and 0.9 < high <= 1:
             raise UsageError(
@@ -172,11 +194,11 @@ class ImageSet:
         return self.source.generator
 
     def chunks(self) -> Iterator[Tensor]:
-        """All images in order, uint8, at most 250 at a time."""
+        """All images in order, as the source gives them, at most 250 at a time."""
         return (self.source.chunk(number) for number in range(self._chunks))
 
     def pixels(self, indices: Sequence[int] | None = None) -> Tensor:
-        """The images at `indices`, or all, uint8 `(n, C, H, W)`, on the CPU."""
+        """The images at `indices`, or all, as the source gives them, on the CPU."""
         if indices is None:
             return torch.cat([chunk.cpu() for chunk in self.chunks()])
         found: dict[int, Tensor] = {}
@@ -285,7 +307,7 @@ class Splits:
     """The splits of a data set, each loaded when it is first asked for.
 
     Args:
-        load: gives a split's images.
+        load: gives a split.
         device: where features are computed.
         cache: the folder in which they are kept.
         loaded: splits that are at hand.
@@ -293,11 +315,11 @@ class Splits:
 
     def __init__(
         self,
-        load: Callable[..., Images],
+        load: Callable[..., Split],
         *,
         device: torch.device | str,
         cache: str | Path | None,
-        **loaded: Images,
+        **loaded: Split,
     ) -> None:
         self._load, self._device, self._cache = load, device, cache
         self._sets = {name: self._set(name, images) for name, images in loaded.items()}
@@ -312,7 +334,7 @@ class Splits:
             self._sets[name] = self._set(name, self._load(split=name))
         return self._sets[name]
 
-    def _set(self, name: str, images: Images) -> ImageSet:
+    def _set(self, name: str, images: Split) -> ImageSet:
         return ImageSet(Stored(images), f"{name} split", device=self._device, cache=self._cache)
 
 
@@ -324,11 +346,13 @@ class Sets:
         generated: the images whose figures are wanted.
         reference: the real images that they are compared with.
         splits: of the reference's data; None where it has none.
+        discriminator: the generator's opponent, where it is at hand.
     """
 
     generated: ImageSet
     reference: ImageSet
     splits: Splits | None = None
+    discriminator: nn.Module | None = None
 
     def split(self, name: str) -> ImageSet | None:
         """The split `train` or `test` of the real data; None where it has no splits."""

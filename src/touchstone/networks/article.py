@@ -3,6 +3,8 @@
 from torch import Tensor, nn
 
 from touchstone.networks import normalization as norm
+from touchstone.networks.heads import Head, Logit, Verdict
+from touchstone.networks.labels import joined
 
 # The article names no slope; 0.3 is that of Keras' LeakyReLU().
 _SLOPE = 0.3
@@ -19,18 +21,22 @@ class Generator(nn.Module):
         resolution: height and width of a sample, a multiple of 4; the article's is 28.
         channels: of a sample; the article's is 1.
         width: half of the channels of the first convolution; the article's is 64.
+        classes: of a conditional generator, whose first layer is given the label, too.
 
     Raises:
         ValueError: where 4 does not divide the resolution.
     """
 
-    def __init__(self, latent_size: int, resolution: int, channels: int, width: int = 64) -> None:
+    def __init__(
+        self, latent_size: int, resolution: int, channels: int, width: int = 64, classes: int = 0
+    ) -> None:
         super().__init__()
         self.latent_size = latent_size
+        self.classes = classes
         self.side = _quarter(resolution)
         units = self.side * self.side * 4 * width
         self.start = nn.Sequential(
-            nn.Linear(latent_size, units, bias=False),
+            nn.Linear(latent_size + classes, units, bias=False),
             nn.LeakyReLU(_SLOPE),
             nn.BatchNorm1d(units),
         )
@@ -50,8 +56,10 @@ class Generator(nn.Module):
         )
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Maps latents `(N, latent_size)` to samples `(N, C, H, W)` in [-1, 1]; ignores labels."""
-        features: Tensor = self.start(latents).unflatten(1, (self.side, self.side, -1))
+        """Maps latents `(N, latent_size)` and labels to samples `(N, C, H, W)` in [-1, 1]."""
+        features: Tensor = self.start(joined(latents, labels, self.classes)).unflatten(
+            1, (self.side, self.side, -1)
+        )
         samples: Tensor = self.layers(features.movedim(-1, 1))
         return samples
 
@@ -67,6 +75,7 @@ class Discriminator(nn.Module):
         width: channels of the first convolution; the article's is 64.
         normalization: by name; after the second convolution. The article has `none`.
         dropout: the share of activations set to 0 after each convolution; the article's is 0.3.
+        head: makes the verdict of the last features.
 
     Raises:
         ValueError: where 4 does not divide the resolution, or for an unknown normalization.
@@ -79,6 +88,7 @@ class Discriminator(nn.Module):
         width: int = 64,
         normalization: str = "none",
         dropout: float = 0.3,
+        head: Head = Logit,
     ) -> None:
         super().__init__()
         side = _quarter(resolution)
@@ -92,14 +102,17 @@ class Discriminator(nn.Module):
             nn.LeakyReLU(_SLOPE),
             nn.Dropout(dropout),
         )
-        self.logit = nn.Linear(side * side * 2 * width, 1)
+        self.head = head(side * side * 2 * width)
         norm.of_weights(normalization, self)
 
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Maps samples `(N, C, H, W)` to raw logits `(N,)`; ignores labels."""
-        features: Tensor = self.layers(samples)
-        logits: Tensor = self.logit(features.movedim(1, -1).flatten(1))
-        return logits.squeeze(1)
+        """Maps samples `(N, C, H, W)`, and labels where the head takes them, to logits `(N,)`."""
+        return self.examine(samples, labels)["logits"]
+
+    def examine(self, samples: Tensor, labels: Tensor | None = None) -> Verdict:
+        """Gives the head's verdict on samples, and the `features` that it is made from."""
+        features: Tensor = self.layers(samples).movedim(1, -1).flatten(1)
+        return {"features": features, **self.head(features, labels)}
 
 
 def _quarter(resolution: int) -> int:

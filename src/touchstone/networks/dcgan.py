@@ -13,6 +13,8 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from touchstone.networks import normalization as norm
+from touchstone.networks.heads import Head, Logit, Verdict
+from touchstone.networks.labels import joined
 
 # resolution -> (levels, margin)
 _GRIDS = {
@@ -33,18 +35,22 @@ class Generator(nn.Module):
         resolution: height and width of a sample: 8, 16, 32, ..., 1024, or 14, 28, 56, ..., 896.
         channels: of a sample.
         width: channels of the outermost level; they double towards 4x4.
+        classes: of a conditional generator, whose first layer is given the label, too.
 
     Raises:
         ValueError: for another resolution.
     """
 
-    def __init__(self, latent_size: int, resolution: int, channels: int, width: int = 64) -> None:
+    def __init__(
+        self, latent_size: int, resolution: int, channels: int, width: int = 64, classes: int = 0
+    ) -> None:
         super().__init__()
         levels, margin = _grid(resolution)
         widths = [width * 2**level for level in reversed(range(levels))]
         self.latent_size = latent_size
+        self.classes = classes
         # The paper's projection: what a 4x4 transposed convolution does on 1x1, and faster.
-        self.start = nn.Linear(latent_size, 4 * 4 * widths[0], bias=False)
+        self.start = nn.Linear(latent_size + classes, 4 * 4 * widths[0], bias=False)
         self.layers = nn.Sequential(nn.BatchNorm2d(widths[0]), nn.ReLU(inplace=True))
         for inputs, outputs in pairwise(widths):
             self.layers.extend(
@@ -60,9 +66,11 @@ class Generator(nn.Module):
         self.apply(_initialize)
 
     def forward(self, latents: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Maps latents `(N, latent_size)` to samples `(N, C, H, W)` in [-1, 1]; ignores labels."""
-        features: Tensor = self.start(latents).unflatten(1, (4, 4, -1)).movedim(-1, 1)
-        samples: Tensor = self.layers(features)
+        """Maps latents `(N, latent_size)` and labels to samples `(N, C, H, W)` in [-1, 1]."""
+        features: Tensor = self.start(joined(latents, labels, self.classes)).unflatten(
+            1, (4, 4, -1)
+        )
+        samples: Tensor = self.layers(features.movedim(-1, 1))
         return samples
 
 
@@ -74,13 +82,19 @@ class Discriminator(nn.Module):
         channels: of a sample.
         width: channels of the outermost level; they double towards 4x4.
         normalization: by name; not on the first and the last layer. The paper has `batch`.
+        head: makes the verdict of the last features.
 
     Raises:
         ValueError: for another resolution, or for an unknown normalization.
     """
 
     def __init__(
-        self, resolution: int, channels: int, width: int = 64, normalization: str = "batch"
+        self,
+        resolution: int,
+        channels: int,
+        width: int = 64,
+        normalization: str = "batch",
+        head: Head = Logit,
     ) -> None:
         super().__init__()
         levels, margin = _grid(resolution)
@@ -98,15 +112,18 @@ class Discriminator(nn.Module):
                     nn.LeakyReLU(0.2, inplace=True),
                 ]
             )
-        self.logit = nn.Linear(4 * 4 * widths[-1], 1)
+        self.head = head(4 * 4 * widths[-1])
         self.apply(_initialize)
         norm.of_weights(normalization, self)
 
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Maps samples `(N, C, H, W)` to raw logits `(N,)`; ignores labels."""
-        features: Tensor = self.layers(samples)
-        logits: Tensor = self.logit(features.movedim(1, -1).flatten(1))
-        return logits.squeeze(1)
+        """Maps samples `(N, C, H, W)`, and labels where the head takes them, to logits `(N,)`."""
+        return self.examine(samples, labels)["logits"]
+
+    def examine(self, samples: Tensor, labels: Tensor | None = None) -> Verdict:
+        """Gives the head's verdict on samples, and the `features` that it is made from."""
+        features: Tensor = self.layers(samples).movedim(1, -1).flatten(1)
+        return {"features": features, **self.head(features, labels)}
 
 
 def _grid(resolution: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""The discriminator's normalization, chosen by name.
+"""The discriminator's normalization, chosen by name, and spectral normalization for both networks.
 
 `batch`, `layer` and `instance` act on activations, `spectral` acts on weights, `none` on nothing. A
 discriminator puts `of_activations` between its layers and calls `of_weights` once it is built.
@@ -37,10 +37,8 @@ def of_activations(name: str, channels: int) -> nn.Module:
 def of_weights(name: str, network: nn.Module) -> None:
     """Divides, for `spectral`, every layer's weight by its largest singular value.
 
-    Miyato et al. 2018, equation 8 and algorithm 1: the weight of a convolution or a linear layer is
-    taken as a matrix of a row for each output, and each forward pass in training mode is one step
-    of its power iteration. Initialize weights before: afterwards a layer's `weight` is computed,
-    and what is trained is its `parametrizations.weight.original`.
+    The layers are convolutions, linear layers, and embeddings, by which a head projects (Miyato &
+    Koyama 2018). Initialize weights before: see `spectral`.
 
     Args:
         name: of the normalization; all but `spectral` leave the network as it is.
@@ -51,9 +49,25 @@ def of_weights(name: str, network: nn.Module) -> None:
     """
     _check(name)
     if name == "spectral":
-        for module in list(network.modules()):
-            if isinstance(module, (nn.Conv2d, nn.Linear)):
-                parametrizations.spectral_norm(module)
+        spectral(network, nn.Conv2d, nn.Linear, nn.Embedding)
+
+
+def spectral(network: nn.Module, *kinds: type[nn.Module]) -> None:
+    """Divides the weight of every layer of some kinds by its largest singular value.
+
+    Miyato et al. 2018, equation 8 and algorithm 1: the weight is taken as a matrix of a row for
+    each output (for an embedding: each class), and each forward pass in training mode is one step
+    of its power iteration. Afterwards a layer's `weight` is computed, and what is trained is its
+    `parametrizations.weight.original`. A weight of zeros has no such multiple: initialize before.
+
+    Args:
+        network: changed in place.
+        kinds: of its layers. A generator's embeddings are not among them (Brock et al. 2019), since
+            they scale activations or are mapped by layers that are normalized.
+    """
+    for module in list(network.modules()):
+        if isinstance(module, kinds):
+            parametrizations.spectral_norm(module)
 
 
 def has_shift(name: str) -> bool:

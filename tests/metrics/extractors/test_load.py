@@ -48,7 +48,7 @@ def test_a_class_of_ones_own_is_found_by_its_path(own: str) -> None:
 
 
 def test_what_is_no_extractor_is_refused(own: str) -> None:
-    assert "choose fashion, inception, clip, dinov2" in refusal("resnet")
+    assert "choose fashion, digits, stacked_digits, inception, clip, dinov2" in refusal("resnet")
     assert "protocol.extractor=nowhere.Own cannot be imported" in refusal("nowhere.Own")
     assert f"protocol.extractor={own}.Other cannot be imported" in refusal(f"{own}.Other")
     assert "not a subclass" in refusal(f"{own}.Plain")
@@ -60,7 +60,7 @@ def test_weights_are_not_for_an_extractor_that_brings_its_own() -> None:
 
 
 def test_only_inception_resizes_in_another_way(own: str) -> None:
-    for name in ("fashion", "clip", "dinov2", f"{own}.Own"):
+    for name in ("fashion", "digits", "clip", "dinov2", f"{own}.Own"):
         message = refusal(name, resize="clean")
         for words in ("protocol.resize=clean", "protocol.extractor=inception", name):
             assert words in message
@@ -73,3 +73,7 @@ def test_an_extractor_is_no_classifier_unless_it_says_so(own: str) -> None:
     extractor = load(f"{own}.Own")
     with pytest.raises(UsageError, match=r"own is no classifier.*extractor=inception or fashion"):
         extractor.logits(extractor(Tensor(2, 1, 4, 4)))
+
+
+def test_points_have_no_extractor() -> None:
+    assert "metrics=point_modes, or metrics=none" in refusal("none")

@@ -6,6 +6,12 @@ from pathlib import Path
 
 from touchstone.errors import UsageError
 from touchstone.metrics.extractors.clip import CLIP
+from touchstone.metrics.extractors.digits import (
+    DIGITS_SHA256,
+    Digits,
+    DigitsClassifier,
+    StackedDigits,
+)
 from touchstone.metrics.extractors.dinov2 import DINOv2
 from touchstone.metrics.extractors.extractor import Extractor
 from touchstone.metrics.extractors.fashion import FASHION_SHA256, Fashion, FashionClassifier
@@ -13,14 +19,25 @@ from touchstone.metrics.extractors.inception import RESIZES, Inception
 
 __all__ = [
     "CLIP",
+    "DIGITS_SHA256",
     "FASHION_SHA256",
     "DINOv2",
+    "Digits",
+    "DigitsClassifier",
     "Extractor",
     "Fashion",
     "FashionClassifier",
     "Inception",
+    "StackedDigits",
     "load",
 ]
+
+# Those whose weights come with the package.
+OWN: dict[str, type[Extractor]] = {
+    "fashion": Fashion,
+    "digits": Digits,
+    "stacked_digits": StackedDigits,
+}
 
 
 @cache
@@ -28,9 +45,9 @@ def load(name: str, weights: str | Path | None = None, resize: str = "legacy") -
     """Makes an extractor, its weights at hand and checked; the same for all who ask for the same.
 
     Args:
-        name: `fashion`, `inception`, `clip`, `dinov2`, or a class of one's own as
-            `package.module.Class`, which is called with `weights` if there are any and without
-            arguments otherwise.
+        name: `fashion`, `digits`, `stacked_digits`, `inception`, `clip`, `dinov2`, or a class of
+            one's own as `package.module.Class`, which is called with `weights` if there are any and
+            without arguments otherwise.
         weights: the file of the weights, for an extractor that does not bring its own.
         resize: how `inception` resizes: `legacy`, as TensorFlow 1 did, or `clean`, as clean-fid
             does. The others have one way of their own, under `legacy`.
@@ -46,24 +63,29 @@ def load(name: str, weights: str | Path | None = None, resize: str = "legacy") -
             f"not for protocol.extractor={name}: leave protocol.resize out."
         )
     match name:
-        case "fashion":
+        case "fashion" | "digits" | "stacked_digits":
             if weights is not None:
                 raise UsageError(
-                    f"protocol.weights={weights} has no use: protocol.extractor=fashion brings its "
+                    f"protocol.weights={weights} has no use: protocol.extractor={name} brings its "
                     "own weights. Leave protocol.weights out, or choose another protocol.extractor."
                 )
-            return Fashion()
+            return OWN[name]()
         case "inception":
             return Inception(weights, resize)
         case "clip":
             return CLIP(weights)
         case "dinov2":
             return DINOv2(weights)
+        case "none":
+            raise UsageError(
+                "protocol.extractor=none: these data are no images, which an extractor is for: "
+                "choose a metric of points, metrics=point_modes, or metrics=none."
+            )
         case path if "." in path:
             return _own(path, weights)
     raise UsageError(
-        f"protocol.extractor={name} is unknown: choose fashion, inception, clip, dinov2, "
-        "or a class of your own as package.module.Class."
+        f"protocol.extractor={name} is unknown: choose {', '.join(OWN)}, inception, clip, "
+        "dinov2, or a class of your own as package.module.Class."
     )
 
 

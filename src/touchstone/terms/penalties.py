@@ -1,101 +1,16 @@
-"""What is added to the discriminator's loss, and what constrains its weights."""
+"""Terms of the discriminator's loss that look at gradients or logits, and what constrains weights.
 
-from abc import abstractmethod
+A penalty is a `touchstone.terms.Term` of the discriminator alone.
+"""
+
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.linalg import vector_norm
 
 from touchstone import processes
-
-
-class Draws(Protocol):
-    """A source of random numbers for this process's samples (`touchstone.draws.Draws`)."""
-
-    def normal(self, size: int, *shape: int) -> Tensor:
-        """Draws from N(0, 1), `(size, *shape)`."""
-        ...
-
-    def uniform(self, size: int, *shape: int) -> Tensor:
-        """Draws from U[0, 1), `(size, *shape)`."""
-        ...
-
-
-@dataclass(frozen=True)
-class Critique:
-    """What the discriminator's update has in hand.
-
-    Attributes:
-        discriminator: maps samples `(N, ...)` to raw logits `(N,)`, the labels already bound.
-        real: real samples as the discriminator saw them, `(N, ...)`.
-        fake: generated samples as the discriminator saw them, `(N, ...)`, detached.
-        judge: gives the logits of both, each `(N,)`, with the graph to the discriminator's
-            parameters.
-        draws: where a penalty takes its random numbers from.
-    """
-
-    discriminator: Callable[[Tensor], Tensor]
-    real: Tensor
-    fake: Tensor
-    judge: Callable[[], tuple[Tensor, Tensor]]
-    draws: Draws
-
-    @cached_property
-    def logits(self) -> tuple[Tensor, Tensor]:
-        """Of the real and of the fake samples, judged once, when they are first asked for."""
-        return self.judge()
-
-
-class Penalty(nn.Module):
-    """A term of the discriminator's loss.
-
-    Applied lazily, it looks at each `every`-th discriminator update alone, with its weight scaled
-    by `every` so that its average pull stays (Karras et al. 2020, arXiv 1912.04958, appendix B).
-
-    Args:
-        weight: factor of the term, at least 0; its symbol in the paper stands with each penalty.
-        every: discriminator updates from one application to the next, at least 1.
-
-    Attributes:
-        per_sample: whether the term looks at each sample's own gradient, which means something only
-            when a sample's logit does not depend on the rest of the batch: no batch statistics.
-        whole_batch: whether a sample's term depends on the other samples of the batch.
-
-    Raises:
-        ValueError: `weight` or `every` is out of range.
-    """
-
-    per_sample: bool
-    whole_batch = False
-
-    def __init__(self, weight: float, every: int = 1) -> None:
-        super().__init__()
-        if weight < 0:
-            raise ValueError(f"A penalty's weight={weight} has to be at least 0.")
-        if every < 1:
-            raise ValueError(f"A penalty's every={every} has to be at least 1 update.")
-        self.weight = weight
-        self.every = every
-
-    def due(self, update: int) -> bool:
-        """Tells whether the discriminator's update number `update`, from 0, applies the term."""
-        return update % self.every == 0
-
-    def forward(self, critique: Critique) -> Tensor:
-        """Gives the term as a scalar, `weight` and `every` applied."""
-        return self.weight * self.every * self.term(critique)
-
-    @abstractmethod
-    def term(self, critique: Critique) -> Tensor:
-        """Gives the term as the paper writes it, without its weight: a scalar."""
-
-    def extra_repr(self) -> str:
-        """Shows the weight in a printed network."""
-        return f"weight={self.weight}, every={self.every}"
+from touchstone.terms.term import Critique, Term
 
 
 def gradients(discriminator: Callable[[Tensor], Tensor], samples: Tensor) -> Tensor:
@@ -120,7 +35,7 @@ def gradients(discriminator: Callable[[Tensor], Tensor], samples: Tensor) -> Ten
     return gradient.flatten(start_dim=1)
 
 
-class GradientPenalty(Penalty):
+class GradientPenalty(Term):
     """`lambda E (‖∇D(x̂)‖₂ - 1)²`, on lines between real and fake (Gulrajani et al. 2017).
 
     arXiv 1704.00028, equation 3 and algorithm 1: `x̂ = epsilon x + (1 - epsilon) x̃`, x real, x̃ fake,
@@ -128,8 +43,9 @@ class GradientPenalty(Penalty):
     """
 
     per_sample = True
+    probes = True
 
-    def term(self, critique: Critique) -> Tensor:
+    def discriminator(self, critique: Critique) -> Tensor:
         """`E (‖∇D(x̂)‖₂ - 1)²`."""
         real, fake = critique.real, critique.fake
         epsilon = critique.draws.uniform(len(real), *(1 for _ in real.shape[1:])).to(real)
@@ -138,33 +54,35 @@ class GradientPenalty(Penalty):
         return (norms - 1).square().mean()
 
 
-class R1(Penalty):
+class R1(Term):
     """`gamma/2 E ‖∇D(x)‖²` on real samples (Mescheder et al. 2018, arXiv 1801.04406, equation 9).
 
     `weight` is the paper's gamma, 10 there.
     """
 
     per_sample = True
+    probes = True
 
-    def term(self, critique: Critique) -> Tensor:
+    def discriminator(self, critique: Critique) -> Tensor:
         """`E ‖∇D(x)‖² / 2`, x real."""
         return gradients(critique.discriminator, critique.real).square().sum(dim=1).mean() / 2
 
 
-class R2(Penalty):
+class R2(Term):
     """`gamma/2 E ‖∇D(x)‖²` on fake samples (Mescheder et al. 2018, arXiv 1801.04406, equation 10).
 
     `weight` is the paper's gamma, 10 there.
     """
 
     per_sample = True
+    probes = True
 
-    def term(self, critique: Critique) -> Tensor:
+    def discriminator(self, critique: Critique) -> Tensor:
         """`E ‖∇D(x)‖² / 2`, x fake."""
         return gradients(critique.discriminator, critique.fake).square().sum(dim=1).mean() / 2
 
 
-class DRAGAN(Penalty):
+class DRAGAN(Term):
     """`lambda E (‖∇D(x + delta)‖₂ - 1)²`, around real samples (Kodali et al. 2017).
 
     arXiv 1705.07215: `delta ~ N(0, cI)`, drawn for every element. `weight` is the paper's lambda,
@@ -180,6 +98,7 @@ class DRAGAN(Penalty):
     """
 
     per_sample = True
+    probes = True
 
     def __init__(self, weight: float, variance: float, every: int = 1) -> None:
         super().__init__(weight, every)
@@ -187,7 +106,7 @@ class DRAGAN(Penalty):
             raise ValueError(f"DRAGAN's variance={variance} has to be more than 0.")
         self.variance = variance
 
-    def term(self, critique: Critique) -> Tensor:
+    def discriminator(self, critique: Critique) -> Tensor:
         """`E (‖∇D(x + delta)‖₂ - 1)²`."""
         real = critique.real
         delta = self.variance**0.5 * critique.draws.normal(*real.shape).to(real)
@@ -195,21 +114,19 @@ class DRAGAN(Penalty):
         return (norms - 1).square().mean()
 
 
-class Drift(Penalty):
+class Drift(Term):
     """`epsilon E D(x)²` on real samples, which keeps logits near 0 (Karras et al. 2018).
 
     arXiv 1710.10196, appendix A.1. `weight` is the paper's epsilon, 0.001 there.
     """
 
-    per_sample = False
-
-    def term(self, critique: Critique) -> Tensor:
+    def discriminator(self, critique: Critique) -> Tensor:
         """`E D(x)²`, x real."""
         real, _ = critique.logits
         return real.square().mean()
 
 
-class LeCam(Penalty):
+class LeCam(Term):
     """`lambda (E (D(x) - alpha_F)² + E (D(G(z)) - alpha_R)²)` (Tseng et al. 2021).
 
     arXiv 2104.03310: `alpha_R` and `alpha_F`, the anchors, are moving averages of the logits of
@@ -226,7 +143,6 @@ class LeCam(Penalty):
         ValueError: an argument is out of range.
     """
 
-    per_sample = False
     whole_batch = True
     real_anchor: Tensor
     fake_anchor: Tensor
@@ -241,7 +157,7 @@ class LeCam(Penalty):
         self.register_buffer("fake_anchor", torch.zeros(()))
         self.register_buffer("started", torch.zeros((), dtype=torch.bool))
 
-    def term(self, critique: Critique) -> Tensor:
+    def discriminator(self, critique: Critique) -> Tensor:
         """`E (D(x) - alpha_F)² + E (D(G(z)) - alpha_R)²`; moves the anchors."""
         real, fake = critique.logits
         self._follow(real, fake)

@@ -11,15 +11,14 @@ import torch
 from torch import Tensor, nn
 
 from touchstone.draws import Draws
-from touchstone.penalties import (
+from touchstone.terms import Critique, Term, Verdict
+from touchstone.terms.penalties import (
     DRAGAN,
     R1,
     R2,
-    Critique,
     Drift,
     GradientPenalty,
     LeCam,
-    Penalty,
     WeightClipping,
     gradients,
 )
@@ -28,7 +27,7 @@ from touchstone.penalties import (
 REAL = torch.arange(8.0).reshape(2, 1, 2, 2) / 4
 FAKE = -torch.ones(2, 1, 2, 2)
 
-PENALTIES: dict[str, Callable[[], Penalty]] = {
+PENALTIES: dict[str, Callable[[], Term]] = {
     "gradient_penalty": lambda: GradientPenalty(10),
     "r1": lambda: R1(10),
     "r2": lambda: R2(10),
@@ -66,10 +65,18 @@ def critique(
     real: Tensor = REAL,
     fake: Tensor = FAKE,
 ) -> Critique:
-    def judge() -> tuple[Tensor, Tensor]:
-        return discriminator(real), discriminator(fake)
+    def judge() -> tuple[Verdict, Verdict]:
+        return {"logits": discriminator(real)}, {"logits": discriminator(fake)}
 
-    return Critique(discriminator, real, fake, judge, draws or Draws(0))
+    networks = (nn.Identity(), nn.Identity())
+    return Critique(discriminator, real, fake, judge, draws or Draws(0), None, fake, networks)
+
+
+def valued(penalty: Term, critique: Critique) -> Tensor:
+    """What a penalty adds to the discriminator's loss."""
+    value = penalty.discriminator(critique)
+    assert value is not None
+    return penalty.weighed(value)
 
 
 def started(lecam: LeCam, real: float, fake: float) -> LeCam:
@@ -94,22 +101,24 @@ def test_gradient_penalty_by_hand() -> None:
     # Real is all 3, fake all -1: a coefficient of 0.25 lies at 0, one of 0.875 at 2.5. The gradient
     # of half_square there has norm 0 or 2.5 sqrt(4) = 5: the penalty is 10 ((0-1)² + (5-1)²) / 2.
     draws = Scripted(torch.tensor([0.25, 0.875]))
-    value = GradientPenalty(10)(critique(half_square, draws, real=3 * torch.ones_like(FAKE)))
+    value = valued(
+        GradientPenalty(10), critique(half_square, draws, real=3 * torch.ones_like(FAKE))
+    )
     assert draws.shapes == [(2, 1, 1, 1)], "one coefficient a sample"
     assert close(value, 85)
 
 
 def test_r1_and_r2_by_hand() -> None:
     # Sums of squares: (0+1+4+9)/16 = 0.875 and (16+25+36+49)/16 = 7.875, their mean 4.375; fake: 4.
-    assert close(R1(10)(critique(half_square)), 10 / 2 * 4.375)
-    assert close(R2(10)(critique(half_square)), 10 / 2 * 4)
+    assert close(valued(R1(10), critique(half_square)), 10 / 2 * 4.375)
+    assert close(valued(R2(10), critique(half_square)), 10 / 2 * 4)
 
 
 def test_dragan_by_hand() -> None:
     # Noise of 2 deviations of sqrt(0.25): each element moves by 1, to norms of
     # sqrt(1 + 25/16 + 36/16 + 49/16) and sqrt(64 + 81 + 100 + 121) / 4.
     draws = Scripted(2 * torch.ones(8))
-    value = DRAGAN(10, variance=0.25)(critique(half_square, draws))
+    value = valued(DRAGAN(10, variance=0.25), critique(half_square, draws))
     first, second = sqrt(16 + 25 + 36 + 49) / 4, sqrt(64 + 81 + 100 + 121) / 4
     assert draws.shapes == [(2, 1, 2, 2)], "noise for every element"
     assert close(value, 10 * ((first - 1) ** 2 + (second - 1) ** 2) / 2)
@@ -117,17 +126,17 @@ def test_dragan_by_hand() -> None:
 
 def test_drift_by_hand() -> None:
     # The real logits are 0.4375 and 3.9375; the fake ones play no part.
-    assert close(Drift(0.001)(critique(half_square)), 0.001 * (0.4375**2 + 3.9375**2) / 2)
+    assert close(valued(Drift(0.001), critique(half_square)), 0.001 * (0.4375**2 + 3.9375**2) / 2)
 
 
 def test_lecam_by_hand() -> None:
     lecam = LeCam(0.3, decay=0.9)
     # First batch: real logits 0.4375 and 3.9375 of mean 2.1875, fake ones 2 and 2. The anchors are
     # these means.
-    first = lecam(critique(half_square))
+    first = valued(lecam, critique(half_square))
     assert close(first, 0.3 * ((1.5625**2 + 1.9375**2) / 2 + 0.1875**2))
     # Second batch: real and fake exchanged, so the anchors are 0.9 and 0.1 of the two means.
-    second = lecam(critique(half_square, real=FAKE, fake=REAL))
+    second = valued(lecam, critique(half_square, real=FAKE, fake=REAL))
     real, fake = 0.9 * 2.1875 + 0.1 * 2, 0.9 * 2 + 0.1 * 2.1875
     assert close(lecam.real_anchor, real)
     assert close(lecam.fake_anchor, fake)
@@ -137,18 +146,18 @@ def test_lecam_by_hand() -> None:
 
 def test_lecam_goes_on_from_its_saved_state() -> None:
     unbroken = LeCam(0.3)
-    unbroken(critique(half_square))
+    valued(unbroken, critique(half_square))
     resumed = LeCam(0.3)
     resumed.load_state_dict(unbroken.state_dict())
     later = critique(half_square, real=FAKE, fake=REAL)
-    assert torch.equal(resumed(later), unbroken(later))
+    assert torch.equal(valued(resumed, later), valued(unbroken, later))
     assert list(unbroken.state_dict()) == ["real_anchor", "fake_anchor", "started"]
 
 
 def test_lecam_can_be_applied_twice_before_the_backward_pass() -> None:
     weight = torch.tensor(1.0, requires_grad=True)
     now, lecam = critique(lambda samples: weight * half_square(samples)), LeCam(0.3)
-    (lecam(now) + lecam(now)).backward()
+    torch.autograd.backward(valued(lecam, now) + valued(lecam, now))
     assert weight.grad is not None
 
 
@@ -156,11 +165,13 @@ def test_lecam_follows_the_logits_of_all_processes(tmp_path: Path) -> None:
     program = """
 import sys, torch
 from torch import distributed
-from touchstone.penalties import Critique, LeCam
+from touchstone.terms.penalties import LeCam
+from touchstone.terms import Critique
 rank = int(sys.argv[1])
 distributed.init_process_group("gloo", f"file://{sys.argv[2]}", rank=rank, world_size=2)
 logits, lecam = torch.tensor([1.0 + rank]), LeCam(1.0)
-lecam(Critique(torch.sum, logits, logits, lambda: (logits, 10 * logits), None))
+verdicts = {"logits": logits}, {"logits": 10 * logits}
+lecam.discriminator(Critique(torch.sum, logits, logits, lambda: verdicts, None, None, logits, ()))
 print(lecam.real_anchor.item(), lecam.fake_anchor.item())
 """
     arguments = [sys.executable, "-c", program]
@@ -176,23 +187,21 @@ print(lecam.real_anchor.item(), lecam.fake_anchor.item())
 
 
 @pytest.mark.parametrize("make", PENALTIES.values(), ids=PENALTIES)
-def test_a_batch_repeated_has_the_same_penalty(make: Callable[[], Penalty]) -> None:
+def test_a_batch_repeated_has_the_same_penalty(make: Callable[[], Term]) -> None:
     numbers = torch.tensor([0.1, 0.9])
     if isinstance(make(), DRAGAN):
         numbers = torch.linspace(-1, 1, 8)
-    once = make()(critique(network(torch.float32), Scripted(numbers)))
-    twice = make()(
-        critique(
-            network(torch.float32), Scripted(numbers.repeat(2)), REAL.repeat(2, 1, 1, 1),
-            FAKE.repeat(2, 1, 1, 1),
-        )
-    )  # fmt: skip
+    once = valued(make(), critique(network(torch.float32), Scripted(numbers)))
+    real, fake = REAL.repeat(2, 1, 1, 1), FAKE.repeat(2, 1, 1, 1)
+    twice = valued(
+        make(), critique(network(torch.float32), Scripted(numbers.repeat(2)), real, fake)
+    )
     torch.testing.assert_close(twice, once)
 
 
 @pytest.mark.parametrize("make", PENALTIES.values(), ids=PENALTIES)
 def test_gradients_by_the_parameters_against_finite_differences(
-    make: Callable[[], Penalty],
+    make: Callable[[], Term],
 ) -> None:
     model = network()
     names, parameters = zip(*model.named_parameters(), strict=True)
@@ -203,8 +212,7 @@ def test_gradients_by_the_parameters_against_finite_differences(
             logits: Tensor = torch.func.functional_call(model, given, (samples,))
             return logits
 
-        result: Tensor = make()(critique(discriminator, Draws(0), REAL.double(), FAKE.double()))
-        return result  # fmt: skip
+        return valued(make(), critique(discriminator, Draws(0), REAL.double(), FAKE.double()))
 
     # The output's bias moves no gradient by the samples, and has none itself.
     moving = value(*parameters)
@@ -220,9 +228,9 @@ def test_per_sample_penalties_say_so(name: str) -> None:
 
 @pytest.mark.parametrize("make", PENALTIES.values(), ids=PENALTIES)
 @pytest.mark.parametrize("shape", [(4, 5), (4, 1, 16), (4, 3, 8, 8)], ids=str)
-def test_samples_of_any_shape(make: Callable[[], Penalty], shape: tuple[int, ...]) -> None:
+def test_samples_of_any_shape(make: Callable[[], Term], shape: tuple[int, ...]) -> None:
     samples = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-    value = make()(critique(half_square, Draws(1), samples, samples.flip(0)))
+    value = valued(make(), critique(half_square, Draws(1), samples, samples.flip(0)))
     assert value.shape == ()
     assert value > 0
 
@@ -230,9 +238,9 @@ def test_samples_of_any_shape(make: Callable[[], Penalty], shape: tuple[int, ...
 @pytest.mark.parametrize("name", PER_SAMPLE)
 def test_full_precision_under_autocast(name: str) -> None:
     model = network(torch.float32)
-    plain = PENALTIES[name]()(critique(model, Draws(0)))
+    plain = valued(PENALTIES[name](), critique(model, Draws(0)))
     with torch.autocast("cpu", torch.bfloat16):
-        mixed = PENALTIES[name]()(critique(model, Draws(0)))
+        mixed = valued(PENALTIES[name](), critique(model, Draws(0)))
         half = gradients(model, REAL.bfloat16())
     assert torch.equal(mixed, plain)
     leaf = REAL.clone().requires_grad_()
@@ -244,8 +252,8 @@ def test_full_precision_under_autocast(name: str) -> None:
 @pytest.mark.parametrize("name", PER_SAMPLE)
 def test_where_the_discriminator_is_flat_the_gradient_is_zero_not_nan(name: str) -> None:
     slope = torch.tensor(0.0, requires_grad=True)
-    value = PENALTIES[name]()(critique(lambda samples: slope * samples.flatten(1).sum(1)))
-    value.backward()
+    value = valued(PENALTIES[name](), critique(lambda samples: slope * samples.flatten(1).sum(1)))
+    torch.autograd.backward(value)
     assert slope.grad is not None
     assert slope.grad.isfinite()
 
@@ -259,7 +267,7 @@ def test_gradients_are_each_samples_own_and_reach_no_generator() -> None:
 
 
 @pytest.mark.parametrize("make", PENALTIES.values(), ids=PENALTIES)
-def test_lazy_application_keeps_the_average_pull(make: Callable[[], Penalty]) -> None:
+def test_lazy_application_keeps_the_average_pull(make: Callable[[], Term]) -> None:
     always, lazy = make(), make()
     lazy.every = 4
     due = [update for update in range(12) if lazy.due(update)]
@@ -267,7 +275,7 @@ def test_lazy_application_keeps_the_average_pull(make: Callable[[], Penalty]) ->
     assert all(always.due(update) for update in range(12))
     now = critique(network(torch.float32), Draws(0))
     later = critique(network(torch.float32), Draws(0))
-    torch.testing.assert_close(lazy(now), 4 * always(later))
+    torch.testing.assert_close(valued(lazy, now), 4 * valued(always, later))
 
 
 @pytest.mark.parametrize(

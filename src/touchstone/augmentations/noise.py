@@ -1,36 +1,17 @@
-"""What is done to every sample, real or fake, before the discriminator sees it."""
+"""No augmentation, and noise that fades."""
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from torch import Tensor
 
-from touchstone.draws import Draws
-
-
-class Augmentation(Protocol):
-    """What the training step asks of an augmentation.
-
-    It has to let gradients through to the samples, for the generator learns through it.
-    """
-
-    def __call__(self, samples: Tensor, draws: Draws, progress: Tensor) -> Tensor:
-        """Changes samples `(N, ...)`.
-
-        Args:
-            samples: this process's samples.
-            draws: where its random numbers come from.
-            progress: the share of the run's budget of images that has been shown, a scalar in
-                [0, 1].
-        """
-        ...
+from touchstone.draws import Randomness
 
 
 @dataclass(frozen=True)
 class Identity:
     """Shows the samples as they are."""
 
-    def __call__(self, samples: Tensor, draws: Draws, progress: Tensor) -> Tensor:
+    def __call__(self, samples: Tensor, draws: Randomness, progress: Tensor) -> Tensor:
         """Gives the samples back."""
         return samples
 
@@ -55,7 +36,7 @@ class InstanceNoise:
         if self.deviation < 0:
             raise ValueError(f"augmentation.deviation={self.deviation} has to be at least 0.")
 
-    def __call__(self, samples: Tensor, draws: Draws, progress: Tensor) -> Tensor:
+    def __call__(self, samples: Tensor, draws: Randomness, progress: Tensor) -> Tensor:
         """Adds the noise that belongs to `progress`."""
         deviation = self.deviation * (1 - progress).clamp(min=0)
         return samples + deviation * draws.normal(*samples.shape).to(samples)
