@@ -1,4 +1,4 @@
-"""The step: every loss with every model, what it shows, resumes and refuses."""
+"""The step: what it does, shows, resumes and refuses."""
 
 import copy
 from collections.abc import Callable
@@ -18,29 +18,10 @@ from touchstone.gan import GAN
 from touchstone.losses import Hinge, Relativistic, RelativisticAverage, Vanilla, Wasserstein
 from touchstone.networks import dcgan
 from touchstone.schedules import Linear
-from touchstone.terms import Critique
+from touchstone.terms import Creation, Critique, Term
+from touchstone.terms.feature_matching import FeatureMatching
 from touchstone.terms.penalties import R1, GradientPenalty, LeCam, WeightClipping
 from touchstone.tracking.checkpoints import Checkpoints
-
-LOSSES = (
-    "vanilla",
-    "least_squares",
-    "wasserstein",
-    "wgan_gp",
-    "hinge",
-    "relativistic",
-    "relativistic_average",
-    "rpgan_r1_r2",
-)
-
-
-@pytest.mark.parametrize("loss", LOSSES)
-@pytest.mark.parametrize("model", ["article", "dcgan", "resnet"])
-def test_every_loss_trains_every_model(train: Callable[..., Path], model: str, loss: str) -> None:
-    run = train(f"model={model}", f"loss={loss}", "model.width=8", "batch_size=8", "images=24")
-    weights = torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)["state_dict"]
-    assert all(bool(value.isfinite().all()) for value in weights.values())
-    assert (run / "summary.json").read_text().count('"finished"') == 1
 
 
 class Line(nn.Module):
@@ -420,3 +401,146 @@ def test_compiled_networks_train_as_written_ones(train: Callable[..., Path]) -> 
     assert states[0].keys() == states[1].keys()
     for name, value in states[0].items():
         torch.testing.assert_close(states[1][name], value, rtol=1e-4, atol=1e-5, msg=name)
+
+
+class Counted(Term):
+    """A term of both players, the sum of its weights; remembers when it was applied."""
+
+    def __init__(self, weight: float, every: int = 1) -> None:
+        super().__init__(weight, every)
+        self.applied: list[str] = []
+
+    def discriminator(self, critique: Critique) -> Tensor:
+        self.applied.append("discriminator")
+        return critique.networks[1].get_parameter("weight").sum()
+
+    def generator(self, creation: Creation) -> Tensor:
+        self.applied.append("generator")
+        return creation.networks[0].get_parameter("weight").sum()
+
+
+def test_a_term_adds_its_weight_to_both_players_losses() -> None:
+    real = torch.tensor([[1.0, 0.0], [3.0, 2.0]])
+    plain, termed = game(), game(terms={"counted": Counted(0.25)})
+    for gan in (plain, termed):
+        play(gan, real)
+    # The gradient of 0.25 (w_0 + w_1) is 0.25; the learning rate is 0.1.
+    moved = weight(plain.discriminator) - 0.1 * 0.25
+    torch.testing.assert_close(weight(termed.discriminator), moved)
+    # The generator's gradient is -E w z beside it, w being the discriminator's after its step.
+    start = torch.tensor([1.0, 2.0])
+    by_loss = (weight(plain.generator) - start) / weight(plain.discriminator) * moved
+    torch.testing.assert_close(weight(termed.generator), start + by_loss - 0.1 * 0.25)
+
+
+def test_each_player_counts_its_own_updates() -> None:
+    term = Counted(1.0, every=3)
+    play(game(terms={"counted": term}, critic_steps=2), torch.randn(8, 2), iterations=4)
+    # The discriminator's updates 0, 3 and 6 of 8; the generator's 0 and 3 of 4.
+    player = {"discriminator": 3, "generator": 2}
+    assert {name: term.applied.count(name) for name in player} == player
+    assert term.applied[:3] == ["discriminator", "generator", "discriminator"]
+
+
+class Verbose(Line):
+    """A discriminator with features, the samples themselves; counts how often it is asked."""
+
+    asked = 0
+
+    def examine(self, samples: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+        self.asked += 1
+        return {"logits": (samples * self.weight).sum(1), "features": samples}
+
+    def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
+        raise AssertionError("the verdict holds the logits")
+
+
+def test_a_verdict_is_asked_for_once_an_update() -> None:
+    judge = Verbose([0.5, -0.5], out=True)
+    gan = game(discriminator=judge, terms={"matching": FeatureMatching(0.5)})
+    latents: list[Tensor] = []
+    gan.generator.register_forward_pre_hook(lambda _, given: latents.append(given[0]))
+    real = torch.tensor([[1.0, 0.0], [3.0, 2.0]])
+    play(gan, real)
+    # Both kinds together in the discriminator's update, one after the other in the generator's.
+    assert judge.asked == 3
+
+    # The gradient of 0.5 |E x - E w z|^2 is -(E x - E w z) E z.
+    (z,), start = latents, torch.tensor([1.0, 2.0])
+    by_loss = 0.1 * (weight(judge) * z).mean(0)
+    matching = 0.1 * (real.mean(0) - start * z.mean(0)) * z.mean(0)
+    torch.testing.assert_close(weight(gan.generator), start + by_loss + matching)
+
+
+def test_a_term_that_needs_more_than_logits_says_so() -> None:
+    with pytest.raises(ValueError, match=r"matching asks for more .* `examine`"):
+        game(terms={"matching": FeatureMatching(1.0)})
+
+
+class Growing(Line):
+    """Remembers what it is told of the clock."""
+
+    def __init__(self, weight: list[float], out: bool = False) -> None:
+        super().__init__(weight, out)
+        self.told: list[int] = []
+
+    def advance(self, images: int) -> int:
+        self.told.append(images)
+        return images // 8
+
+
+def test_parts_are_told_the_images_before_each_iteration() -> None:
+    judge = Growing([0.5, -0.5], out=True)
+    gan = game(discriminator=judge)
+    phases: list[Any] = []
+    gan.generator.register_forward_pre_hook(lambda *_: phases.append(gan.phase))
+    play(gan, torch.randn(4, 2), iterations=4)
+    assert judge.told == [0, 4, 8, 12]
+    assert phases == [(0,), (0,), (1,), (1,)]
+
+
+def test_samples_are_judged_apart_where_a_layer_mixes_them() -> None:
+    class Mixing(Line):
+        mixes_samples = True
+
+        def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
+            sizes.append(len(samples))
+            return super().forward(samples, labels)
+
+    sizes: list[int] = []
+    play(game(discriminator=Mixing([0.5, -0.5], out=True)), torch.randn(4, 2))
+    assert sizes == [4, 4, 4]
+
+
+def test_an_augmentation_observes_real_logits_and_is_shown() -> None:
+    class Observing(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.register_buffer("seen", torch.zeros(()))
+
+        def forward(self, samples: Tensor, draws: Any, progress: Tensor) -> Tensor:
+            return samples
+
+        def observe(self, real_logits: Tensor) -> None:
+            assert not real_logits.requires_grad
+            self.seen = real_logits.sum()
+
+        def shown(self) -> dict[str, Tensor]:
+            return {"augmentation/seen": self.seen}
+
+    augmentation, shown = Observing(), dict[str, Tensor]()
+
+    class Watch(Callback):
+        def on_iteration_end(self, module: GAN, seen: dict[str, Tensor]) -> None:
+            shown.update(seen)
+
+    gan = game(augmentation=augmentation)
+    made(plugins=[Checkpoints()], callbacks=[Watch()]).fit(
+        gan, Given([[(torch.tensor([[1.0, 0.0], [3.0, 2.0]]), None)]])
+    )
+    # 0.5 - 0 and 1.5 - 1
+    assert float(shown["augmentation/seen"]) == 1.0
+    assert "augmentation.seen" in gan.state_dict()
+    # The critic's estimate: E real - E fake.
+    difference = shown["logits/real"].mean() - shown["logits/fake"].mean()
+    torch.testing.assert_close(shown["wasserstein_distance"], difference)

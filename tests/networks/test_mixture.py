@@ -1,3 +1,4 @@
+from collections.abc import Callable
 from functools import partial
 from math import log
 
@@ -6,8 +7,8 @@ import torch
 from torch import nn
 from torch.autograd import grad
 
-from touchstone.networks.heads import Codes
-from touchstone.networks.mixture import Discriminator, Generator
+from touchstone.networks import dcgan, mlp
+from touchstone.networks.mixture import Generator
 
 
 def count(network: nn.Module) -> int:
@@ -16,13 +17,13 @@ def count(network: nn.Module) -> int:
 
 def points(experts: int = 3, classes: int = 0) -> Generator:
     torch.manual_seed(0)
-    return Generator(4 + experts, experts, "mlp", [2], width=8, classes=classes)
+    return Generator(partial(mlp.Generator, 4, [2], width=8, classes=classes), experts)
 
 
 def test_four_experts_of_half_the_width_cost_what_one_generator_does() -> None:
     with torch.device("meta"):
-        generator = Generator(104, 4, "dcgan", [1, 28, 28], width=32)
-        one = Generator(101, 1, "dcgan", [1, 28, 28], width=64)
+        generator = Generator(partial(dcgan.Generator, 100, 28, 1, width=32), 4)
+        one = Generator(partial(dcgan.Generator, 100, 28, 1, width=64), 1)
     # each: projection 100 * 4*4*128                               = 204,800
     # 4*4 * (128*64 + 64*32)                                       = 163,840
     # 4*4 * 32*1 + 1, batch norms 2 * (128 + 64 + 32)              =     961
@@ -34,20 +35,20 @@ def test_four_experts_of_half_the_width_cost_what_one_generator_does() -> None:
 
 
 @pytest.mark.parametrize(
-    ("family", "shape"), [("mlp", [2]), ("mlp", [1, 8, 8]), ("dcgan", [1, 28, 28])]
+    ("expert", "shape"),
+    [
+        (partial(mlp.Generator, 6, [2], width=2), [2]),
+        (partial(mlp.Generator, 6, [1, 8, 8], width=2), [1, 8, 8]),
+        (partial(dcgan.Generator, 6, 28, 1, width=2), [1, 28, 28]),
+    ],
 )
-def test_shapes(family: str, shape: list[int]) -> None:
+def test_shapes(expert: Callable[[], nn.Module], shape: list[int]) -> None:
     torch.manual_seed(0)
-    generator = Generator(9, 3, family, shape, width=2)
+    generator = Generator(expert, 3)
     latents = torch.randn(5, 9)
-    samples = generator(latents)
-    assert samples.shape == (5, *shape)
+    assert generator.latent_size == 9
+    assert generator(latents).shape == (5, *shape)
     assert generator.expert_samples(latents).shape == (3, 5, *shape)
-    head = partial(Codes, categories=3)
-    verdict = Discriminator(family, shape, 4, "none", head).examine(samples)
-    assert verdict["logits"].shape == (5,)
-    assert verdict["categories"].shape == (5, 3)
-    assert verdict["features"].shape[0] == 5
 
 
 def test_each_sample_is_that_of_the_expert_that_its_latent_chooses() -> None:
@@ -89,7 +90,7 @@ def test_the_gate_s_gradient_is_the_softmax_s() -> None:
     # With z = 0, whose Gumbel noise is the same for both experts, logits (1, 0) choose the first:
     # d sample / d gate_0 = p (1 - p) (x_0 - x_1), p = 1 / (1 + e^-1).
     torch.manual_seed(0)
-    generator = Generator(3, 2, "mlp", [1], width=8)
+    generator = Generator(partial(mlp.Generator, 1, [1], width=8), 2)
     with torch.no_grad():
         generator.gate.copy_(torch.tensor([1.0, 0.0]))
     latents = torch.tensor([[0.0, 0.0, 0.5]])
@@ -118,12 +119,3 @@ def test_labels_reach_the_experts() -> None:
     assert len(generator(latents, torch.arange(3)).unique(dim=0)) == 3
     with pytest.raises(ValueError, match="labels"):
         generator(latents)
-
-
-def test_refuses_what_it_does_not_know() -> None:
-    with pytest.raises(ValueError, match=r"model\.family=vae .* mlp, dcgan"):
-        Generator(10, 2, "vae", [2], width=8)
-    with pytest.raises(ValueError, match=r"model\.family=vae .* mlp, dcgan"):
-        Discriminator("vae", [2], 8, "none")
-    with pytest.raises(ValueError, match=r"model\.latent_size=3 .* more than 3"):
-        Generator(3, 3, "mlp", [2], width=8)

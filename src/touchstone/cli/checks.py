@@ -68,6 +68,8 @@ RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
         "auto, null or a whole number, 1 or more",
         lambda value: value in ("auto", None) or _whole(1)(value),
     ),
+    "subset": ("null or a whole number, 1 or more", _or_null(_whole(1))),
+    "labelled": ("null or a whole number, 1 or more", _or_null(_whole(1))),
     "average_half_life": ("a number of images, 0 or more", _number(0)),
     "gradient_clip": ("null or a number above 0", _or_null(_number(0, open=True))),
     "every.log": _COUNT,

@@ -99,6 +99,11 @@ def check_labels(images: "Split", settings: DictConfig) -> None:
             f"data={settings.data.name}: it has no labels, which model={settings.model.name} with "
             "its head needs; head=logit goes without"
         )
+    if settings.labelled is not None and settings.model.conditional:
+        raise UsageError(
+            f"labelled={settings.labelled}: model={settings.model.name} with its head is told the "
+            "class of every sample; head=semi_supervised learns from few"
+        )
     known = len(images.classes)
     if settings.data.classes != known:
         raise UsageError(f"data.classes={settings.data.classes}: the data has {known}")

@@ -96,36 +96,42 @@ def last_good(run: Run) -> str:
 
 def conclude(run: Run, trackers: dict[str, Any]) -> None:
     """Says what a finished run reached, where it lies and how to look at it."""
+    rows = list(concluding(run, trackers))
+    wide = max(16, *(len(name) + 2 for name, _ in rows))
+    print("\n".join(f"{name:{wide}}{text}" for name, text in rows))
+
+
+def concluding(run: Run, trackers: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    """The lines of that, each a name and a text."""
     result = run.summary
-    lines = [f"{name:16}{value:.2f}" for name, value in result.get("figures", {}).items()]
-    if lines and "best" in result:
-        best = result["best"]
-        lines[0] += f"   (best {best['figure']:.2f} at {best['images']:,} images)"
     if result["status"] == "pruned":
         reason = "half of the sweep's other runs were better there"
-        lines.insert(0, f"{'ended early':16}at {result['images']:,} images: {reason}")
-    lines.append(f"{'cost':16}{', '.join(costs(result))}")
-    lines.append(f"{'run':16}{shown(run.path)}")
-    lines += [f"{'profile':16}{shown(path)}" for path in sorted((run.path / "profile").glob("*"))]
-    grids = sorted((run.path / "samples").glob("*.png"))
-    if grids:
-        lines.append(f"{'samples':16}{shown(grids[-1])}")
+        yield "ended early", f"at {result['images']:,} images: {reason}"
+    for number, (name, value) in enumerate(result.get("figures", {}).items()):
+        best = result.get("best") if number == 0 else None
+        suffix = f"   (best {best['figure']:.2f} at {best['images']:,} images)" if best else ""
+        yield name, f"{value:.2f}{suffix}"
+    yield "cost", ", ".join(costs(result))
+    yield "run", str(shown(run.path))
+    for path in sorted((run.path / "profile").glob("*")):
+        yield "profile", str(shown(path))
+    for path in sorted((run.path / "samples").glob("*.png"))[-1:]:
+        yield "samples", str(shown(path))
+    for path in sorted((run.path / "samples").glob("*.gif")):
+        yield "animation", str(shown(path))
     if trackers.get("trackio") is not None:
         here = "" if run.path.parent == Path("runs") else f" runs_dir={shown(run.path.parent)}"
-        lines.append(f"{'dashboard':16}{program('touchstone')} dashboard{here}")
+        yield "dashboard", f"{program('touchstone')} dashboard{here}"
     if trackers.get("wandb") is not None:
         experiment = trackers["wandb"].experiment
         if experiment.url:
-            lines.append(f"{'online':16}{experiment.url}")
+            yield "online", experiment.url
         else:
-            folder = shown(run.path / "wandb")
-            lines.append(f"{'in a terminal':16}{program('wandb')} leet {folder}")
-            lines.append(f"{'sync':16}{program('wandb')} sync {shown(Path(experiment.dir).parent)}")
+            yield "in a terminal", f"{program('wandb')} leet {shown(run.path / 'wandb')}"
+            yield "sync", f"{program('wandb')} sync {shown(Path(experiment.dir).parent)}"
     elif "tensorboard" in trackers:
-        lines.append(
-            f"{'dashboard':16}{program('tensorboard')} --logdir {shown(run.path / 'tensorboard')}"
-        )
-    print("\n".join(lines))
+        folder = shown(run.path / "tensorboard")
+        yield "dashboard", f"{program('tensorboard')} --logdir {folder}"
 
 
 def costs(result: dict[str, Any]) -> Iterator[str]:

@@ -70,6 +70,7 @@ def train(composed: DictConfig) -> None:
     from touchstone.callbacks import Evaluation, Pruning
     from touchstone.cli import report
     from touchstone.data.module import Data
+    from touchstone.data.subset import labelled, subset
     from touchstone.errors import DivergedError, InterruptionError
     from touchstone.tracking.loggers import Record
     from touchstone.tracking.run import Run
@@ -86,8 +87,10 @@ def train(composed: DictConfig) -> None:
     for callback in callbacks.values():
         if isinstance(callback, Evaluation):
             callback.check(gan, images)
+    shown = labelled(subset(images, settings.subset), settings.labelled)
     data = Data(
         images,
+        shown,
         batch_size=settings.batch_size,
         critic_steps=settings.loss.critic_steps,
         seed=settings.seed,
@@ -104,7 +107,7 @@ def train(composed: DictConfig) -> None:
     if job.leads():
         meeting.appoint(run, Path(composed.runs_dir), sweep.identity())
         sweep.record_run(run.path)
-    report.announce(run, gan, images, start)
+    report.announce(run, gan, shown, start)
 
     trackers = {name: make(run) for name, make in instantiate(settings.logger).items()}
     loggers = [Record(run), *(logger for logger in trackers.values() if logger is not None)]

@@ -82,6 +82,15 @@ class Images:
         """Maps uint8 pixels to floats in [-1, 1]."""
         return normalize(kept)
 
+    def take(self, indices: Tensor) -> "Images":
+        """The split of the images at `indices` alone."""
+        pixels, labels = self.gather(indices)
+        return Images(pixels, labels, self.classes)
+
+    def relabel(self, labels: Tensor | None) -> "Images":
+        """The same images with other labels."""
+        return Images(self.pixels, labels, self.classes)
+
     def batch(self, indices: Tensor) -> tuple[Tensor, Tensor | None]:
         """Takes the samples, floats in [-1, 1], and the labels at `indices`.
 
@@ -108,7 +117,7 @@ class Images:
 
 
 def check_labels(labels: Tensor | None, number: int, classes: Sequence[str]) -> None:
-    """Refuses labels that are not one of the classes for each sample.
+    """Refuses labels that are not one of the classes for each sample, or -1 for none.
 
     Raises:
         UsageError: another type or shape, or a label that has no class.
@@ -120,7 +129,7 @@ def check_labels(labels: Tensor | None, number: int, classes: Sequence[str]) -> 
             f"data: labels are {labels.dtype} of shape {tuple(labels.shape)}; "
             f"{number} samples need int64 of shape ({number},)"
         )
-    if number and not 0 <= int(labels.min()) <= int(labels.max()) < len(classes):
+    if number and not -1 <= int(labels.min()) <= int(labels.max()) < len(classes):
         raise UsageError(
             f"data: labels go from {int(labels.min())} to {int(labels.max())}; "
             f"{len(classes)} classes have the labels 0 to {len(classes) - 1}"

@@ -16,6 +16,7 @@ class Data(LightningDataModule):
 
     Args:
         images: the training split.
+        shown: what of it the networks are shown; all by default.
         batch_size: images in a global batch.
         critic_steps: batches in an iteration.
         seed: of the run.
@@ -31,6 +32,7 @@ class Data(LightningDataModule):
     def __init__(
         self,
         images: Split,
+        shown: Split | None = None,
         *,
         batch_size: int,
         critic_steps: int,
@@ -41,8 +43,9 @@ class Data(LightningDataModule):
         memory_format: torch.memory_format = torch.preserve_format,
     ) -> None:
         super().__init__()
-        check_batch_size(batch_size, len(images))
         self.images = images
+        self._shown = images if shown is None else shown
+        check_batch_size(batch_size, len(self._shown))
         self._batch_size = batch_size
         self._critic_steps = critic_steps
         self._seed = seed
@@ -62,7 +65,7 @@ class Data(LightningDataModule):
         trainer = self.trainer
         assert trainer is not None
         return Batches(
-            self.images,
+            self._shown,
             batch_size=self._batch_size,
             critic_steps=self._critic_steps,
             seed=self._seed,

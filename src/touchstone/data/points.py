@@ -59,6 +59,14 @@ class Points:
         labels = None if self.labels is None else self.labels.index_select(0, indices)
         return self.values.index_select(0, indices), labels
 
+    def take(self, indices: Tensor) -> "Points":
+        """The split of the points at `indices` alone."""
+        return Points(*self.gather(indices), self.classes)
+
+    def relabel(self, labels: Tensor | None) -> "Points":
+        """The same points with other labels."""
+        return Points(self.values, labels, self.classes)
+
     def normalize(self, kept: Tensor) -> Tensor:
         """Points are kept as the networks take them."""
         return kept

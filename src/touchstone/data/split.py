@@ -14,7 +14,7 @@ class Split(Protocol):
 
     @property
     def labels(self) -> Tensor | None:
-        """The samples' labels, int64 `(N,)`, indices of `classes`; None where there are none."""
+        """The samples' labels, int64 `(N,)`, indices of `classes`; -1 or None: there is none."""
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -40,6 +40,12 @@ class Split(Protocol):
 
     def gather(self, indices: Tensor) -> tuple[Tensor, Tensor | None]:
         """Takes the samples, as they are kept, and the labels at `indices`, int64 `(n,)`."""
+
+    def take(self, indices: Tensor) -> Self:
+        """The split of the samples at `indices` alone."""
+
+    def relabel(self, labels: Tensor | None) -> Self:
+        """The same samples with other labels; -1 says that a sample has none."""
 
     def normalize(self, kept: Tensor) -> Tensor:
         """Maps samples as they are kept to the floats in [-1, 1] that the networks take."""

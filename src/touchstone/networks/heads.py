@@ -109,13 +109,14 @@ class MinibatchDiscrimination(nn.Module):
     def __init__(self, features: int, kernels: int = 50, size: int = 5) -> None:
         super().__init__()
         self.kernels = kernels
-        self.tensor = nn.Linear(features, kernels * size, bias=False)
+        self.tensor = nn.Linear(features, size * kernels, bias=False)
         self.logit = nn.Linear(features + kernels, 1)
 
     def forward(self, features: Tensor, labels: Tensor | None = None) -> Verdict:
         """Gives `logits` `(N,)`."""
-        rows = self.tensor(features).unflatten(1, (self.kernels, -1))
-        distances = (rows[:, None] - rows[None]).abs().sum(dim=3)
+        # (C, N, B): a sum over the first dimension is by far the fastest.
+        rows = self.tensor(features).unflatten(1, (-1, self.kernels)).movedim(1, 0)
+        distances = (rows[:, :, None] - rows[:, None]).abs().sum(dim=0)
         # Without the sample itself, whose distance is 0.
         closeness = torch.exp(-distances).sum(dim=1) - 1
         return {"logits": self.logit(torch.cat([features, closeness], dim=1)).squeeze(1)}

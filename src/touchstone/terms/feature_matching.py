@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from touchstone import processes
 from touchstone.terms.term import Creation, Term
 
 
@@ -17,7 +18,7 @@ class FeatureMatching(Term):
     whole_batch = True
 
     def generator(self, creation: Creation) -> Tensor:
-        """The squared distance between the batches' mean features."""
+        """The squared distance between the batches' mean features, over all processes."""
         real = creation.real_verdict["features"].float().mean(dim=0).detach()
         fake = creation.fake_verdict["features"].float().mean(dim=0)
-        return (real - fake).square().sum()
+        return processes.mean(real - fake).square().sum()
