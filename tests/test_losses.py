@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from touchstone.losses import (
+    DiscriminatorAlone,
     Hinge,
     LeastSquares,
     Loss,
@@ -170,3 +171,21 @@ def test_batches_that_do_not_pair_up_are_refused(real: Tensor) -> None:
         Relativistic().discriminator(real, FAKE)
     with pytest.raises(ValueError, match="as many"):
         Relativistic().generator(FAKE, real)
+
+
+def test_the_critic_estimates_the_distance() -> None:
+    estimates = Wasserstein().estimates(torch.tensor([3.0, 1.0]), torch.tensor([-1.0, 0.0]))
+    assert {name: float(value) for name, value in estimates.items()} == {
+        "wasserstein_distance": 2.5
+    }
+
+
+def test_a_loss_of_the_discriminator_alone_teaches_the_generator_nothing() -> None:
+    alone, vanilla = DiscriminatorAlone(Vanilla()), Vanilla()
+    real, fake = torch.tensor([1.0, -2.0]), torch.tensor([0.5, 3.0], requires_grad=True)
+    assert alone.discriminator(real, fake).equal(vanilla.discriminator(real, fake))
+    value = alone.generator(fake)
+    torch.autograd.backward(value)
+    assert value == 0
+    assert fake.grad is not None
+    assert not fake.grad.any()

@@ -237,3 +237,41 @@ def test_a_run_whose_networks_are_of_another_size_is_refused(run: Path) -> None:
 
     with pytest.raises(UsageError, match=r"last\.ckpt: its weights do not fit"):
         load(run)
+
+
+def test_networks_within_networks_are_made() -> None:
+    """A head is a function of the features; a conversion wraps a generator."""
+    head = {"_target_": "touchstone.networks.heads.Projection", "_partial_": True, "classes": 3}
+    discriminator = build(
+        {
+            "_target_": "touchstone.networks.dcgan.Discriminator",
+            "resolution": 8,
+            "channels": 1,
+            "width": 2,
+            "head": head,
+        }
+    )
+    assert discriminator.head.embedding.weight.shape == (3, 4 * 4 * 2)
+    generator = {
+        "_target_": "touchstone.networks.dcgan.Generator",
+        "latent_size": 4,
+        "resolution": 8,
+        "channels": 1,
+        "width": 2,
+    }
+    wrapped = build(
+        {
+            "_target_": "touchstone.networks.virtual_batch_norm.VirtualBatchNormalized",
+            "network": generator,
+            "size": 3,
+        }
+    )
+    assert wrapped(torch.randn(2, 4)).shape == (2, 1, 8, 8)
+
+
+def test_nothing_but_a_network_is_made_within_a_network(tmp_path: Path) -> None:
+    mark = tmp_path / "mark"
+    inner = {"_target_": "os.system", "command": f"touch {mark}"}
+    with pytest.raises(UsageError, match=r"_target_=os\.system: refused"):
+        build({"_target_": "touchstone.networks.dcgan.Generator", "latent_size": inner})
+    assert not mark.exists()
