@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -14,9 +15,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from touchstone import cost
 from touchstone.augmentations import InstanceNoise
 from touchstone.gan import GAN
-from touchstone.losses import Relativistic, Wasserstein
+from touchstone.losses import Relativistic, Vanilla, Wasserstein
 from touchstone.networks import dcgan, resnet
+from touchstone.networks.heads import Auxiliary, Logit
 from touchstone.terms import Term
+from touchstone.terms.classification import Classification
 from touchstone.terms.penalties import R1, Drift, GradientPenalty, LeCam, WeightClipping
 
 GENERATOR, DISCRIMINATOR = 3 * 5, 5 * 1
@@ -241,3 +244,18 @@ def test_a_conditional_game_is_given_labels() -> None:
 
 def test_a_cpu_does_not_tell_its_energy() -> None:
     assert cost.Energy(torch.device("cpu")).joules() is None
+
+
+def test_a_term_that_needs_labels_is_counted() -> None:
+    """The head's classes are one more dense layer: 3 of 32 features, at each pass of a sample."""
+    adam = dict.fromkeys(("generator", "discriminator"), torch.optim.Adam)
+
+    def counted(head: Any, **terms: Term) -> float:
+        discriminator = dcgan.Discriminator(8, 1, 2, "layer", head=head)
+        pair = dcgan.Generator(4, 8, 1, 2), discriminator
+        return cost.of_game(GAN(*pair, Vanilla(), optimizers=adam, terms=terms))["image"]
+
+    classes = counted(partial(Auxiliary, classes=3), classification=Classification(1.0))
+    # Real and fake, each forward and twice backward; the generator's update once of each, for the
+    # discriminator's weights need no gradient then.
+    assert classes - counted(Logit) == 3 * 32 * (2 * 3 + 2)

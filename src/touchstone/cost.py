@@ -103,9 +103,10 @@ def _iteration(gan: GAN, terms: Set[str]) -> int:
 
 
 def _inputs(gan: GAN, number: int) -> tuple[Tensor, Tensor | None]:
-    """Latents and, for a generator of several `classes`, labels."""
+    """Latents and, for a generator of several `classes` or a term that needs them, labels."""
     latents = torch.zeros(number, gan.latent_size, device=gan.device)
-    if not getattr(gan.generator, "classes", 0):
+    terms = cast(dict[str, Term], gan.terms).values()
+    if not (getattr(gan.generator, "classes", 0) or any(term.needs_labels for term in terms)):
         return latents, None
     return latents, torch.zeros(number, dtype=torch.int64, device=gan.device)
 

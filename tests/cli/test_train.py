@@ -174,7 +174,7 @@ def test_the_evaluation_leaves_the_training_as_it_was(train: Train) -> None:
         (["trainer=ddp", "trainer.devices=2", "batch_size=7"], "batch_size=7: it is shared by 2"),
         (["model.normalization=bach"], "model.normalization=bach"),
         (["loss.penalties.x=3"], "x"),
-        (["experiments=nothing"], "experiments=nothing: there is no such part. There are acgan, ada, "),
+        (["experiments=nothing"], "experiments=nothing: there is no such part. There are acgan, "),
     ],
 )
 def test_a_wrong_word_gets_one_message(

@@ -3,6 +3,7 @@
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
+from touchstone import processes
 from touchstone.terms.term import Creation, Critique, Term
 
 
@@ -15,6 +16,7 @@ class Classification(Term):
     """
 
     examines = True
+    needs_labels = True
 
     def discriminator(self, critique: Critique) -> Tensor:
         """The cross-entropy of the labels on real samples, and on generated ones."""
@@ -35,13 +37,15 @@ class SemiSupervision(Term):
     """
 
     examines = True
+    needs_labels = True
 
     def discriminator(self, critique: Critique) -> Tensor:
-        """The cross-entropy of the labels that there are; 0 in a batch without any."""
+        """The cross-entropy of the labels that there are in all processes; 0 without any."""
         labels = _given(critique.labels)
         real, _ = critique.verdicts
         total = cross_entropy(real["classes"], labels, ignore_index=-1, reduction="sum")
-        return total / (labels >= 0).sum().clamp(min=1)
+        number = processes.mean((labels >= 0).sum().to(total))
+        return total / number.clamp(min=1 / processes.number())
 
 
 def _given(labels: Tensor | None) -> Tensor:

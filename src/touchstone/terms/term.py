@@ -99,6 +99,7 @@ class Term(nn.Module):
         whole_batch: whether a sample's term depends on the other samples of the batch.
         probes: whether it makes passes of its own through the discriminator.
         examines: whether it asks for more of a verdict than the logits.
+        needs_labels: whether it looks at the samples' labels.
         compares: whether the generator's term looks at real samples.
 
     Raises:
@@ -109,6 +110,7 @@ class Term(nn.Module):
     whole_batch = False
     probes = False
     examines = False
+    needs_labels = False
     compares = False
 
     def __init__(self, weight: float, every: int = 1) -> None:
