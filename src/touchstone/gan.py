@@ -186,21 +186,7 @@ class GAN(LightningModule):
         self._apart = batch_norm or any(
             getattr(module, "mixes_samples", False) for module in discriminator.modules()
         )
-        for name, term in self._terms():
-            if batch_norm and term.per_sample:
-                raise ValueError(
-                    f"the penalty {name} looks at each sample's own gradient, which batch "
-                    "normalization in the discriminator mixes with the others': use another "
-                    "normalization (spectral, layer, instance or none)"
-                )
-        if micro_batch is not None:
-            whole = [name for name, term in self._terms() if term.whole_batch]
-            whole += [type(loss).__name__] if loss.whole_batch else []
-            if whole:
-                raise ValueError(
-                    f"micro_batch: {whole[0]} compares with means over the batch, which has to "
-                    "pass the networks as a whole; leave micro_batch out"
-                )
+        self._refuse(batch_norm)
 
     @property
     def judge(self) -> nn.Module:
@@ -437,6 +423,24 @@ class GAN(LightningModule):
         self._scaler.step(player.optimizer)
         self._scaler.update()
         return result
+
+    def _refuse(self, batch_norm: bool) -> None:
+        """Refuses terms and losses that the samples of a batch do not let be what they are."""
+        for name, term in self._terms():
+            if batch_norm and term.per_sample:
+                raise ValueError(
+                    f"the penalty {name} looks at each sample's own gradient, which batch "
+                    "normalization in the discriminator mixes with the others': use another "
+                    "normalization (spectral, layer, instance or none)"
+                )
+        if self.micro_batch is not None:
+            whole = [name for name, term in self._terms() if term.whole_batch]
+            whole += [type(self.loss).__name__] if self.loss.whole_batch else []
+            if whole:
+                raise ValueError(
+                    f"micro_batch: {whole[0]} compares with means over the batch, which has to "
+                    "pass the networks as a whole; leave micro_batch out"
+                )
 
     def _make_examiner(self) -> Examiner | None:
         asking = [name for name, term in self._terms() if term.examines]

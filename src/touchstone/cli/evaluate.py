@@ -241,6 +241,7 @@ def several_processes(settings: DictConfig) -> Iterator[None]:
     distributed.init_process_group("nccl" if device.type == "cuda" else "gloo")
     try:
         yield
+        distributed.barrier()  # none leaves while another may still be reading from it
     finally:
         distributed.destroy_process_group()
 
