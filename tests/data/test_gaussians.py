@@ -68,5 +68,5 @@ def test_it_brings_what_suits_points(composed: Callable[..., DictConfig]) -> Non
     asked = composed("data=gaussians", "metrics=none", "callbacks=default", "model=dcgan")
     assert not settings.metrics.figures.keys() & asked.metrics.figures.keys()
     assert asked.callbacks.samples["_target_"] == "touchstone.callbacks.Samples"
-    with pytest.raises(UsageError, match=r"^model=dcgan: it makes images.*use model=mlp$"):
+    with pytest.raises(UsageError, match=r"^model=dcgan: it makes images.*use model=mlp_plane$"):
         check(asked)

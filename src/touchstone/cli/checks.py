@@ -24,7 +24,7 @@ def check(settings: DictConfig) -> None:
     if settings.data.resolution is None and "resolution" in settings.model.generator:
         raise UsageError(
             f"model={settings.model.name}: it makes images, and data={settings.data.name} has "
-            "none; use model=mlp"
+            "none; use model=mlp_plane"
         )
     normalization, allowed = settings.model.normalization, list(settings.loss.normalizations)
     if normalization not in allowed:
@@ -34,6 +34,12 @@ def check(settings: DictConfig) -> None:
         raise UsageError(
             f"model.normalization={normalization}: the discriminator may not have it under "
             f"{combined}; use {' or '.join(f'model.normalization={name}' for name in allowed)}"
+        )
+    has = list(settings.model.normalizations)
+    if "normalization" not in settings.model.discriminator and normalization not in has:
+        raise UsageError(
+            f"model.normalization={normalization}: the discriminator of model="
+            f"{settings.model.name} has {' or '.join(has)}, by its design"
         )
     if settings.model.head.get("classes", 0) is None:
         raise UsageError(
