@@ -41,6 +41,7 @@ torch.save(
     },
     f"{folder}/{rank}",
 )
+distributed.destroy_process_group()  # or gloo's threads may end the process with an error
 """
 
 

@@ -310,6 +310,7 @@ logits, change = torch.ones(10), AdaptiveAugmentation(images=100)
 logits[: 3 * rank] = -1
 change.observe(logits)
 print(round(change.probability.item(), 6))
+distributed.destroy_process_group()
 """
     arguments = [sys.executable, "-c", program]
     processes = [

@@ -62,7 +62,7 @@ def test_what_there_is_not_is_refused() -> None:
 def test_it_brings_what_suits_points(composed: Callable[..., DictConfig]) -> None:
     settings = composed("data=gaussians", "data.arrangement=grid", "logger=none")
     check(settings)
-    assert (settings.model.name, settings.data.classes) == ("mlp", 25)
+    assert (settings.model.name, settings.data.classes) == ("mlp_plane", 25)
     assert list(settings.metrics.figures) == ["point_modes"]
     assert settings.callbacks.samples["_target_"] == "touchstone.callbacks.Field"
     asked = composed("data=gaussians", "metrics=none", "callbacks=default", "model=dcgan")

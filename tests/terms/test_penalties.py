@@ -173,6 +173,7 @@ logits, lecam = torch.tensor([1.0 + rank]), LeCam(1.0)
 verdicts = {"logits": logits}, {"logits": 10 * logits}
 lecam.discriminator(Critique(torch.sum, logits, logits, lambda: verdicts, None, None, logits, ()))
 print(lecam.real_anchor.item(), lecam.fake_anchor.item())
+distributed.destroy_process_group()
 """
     arguments = [sys.executable, "-c", program]
     processes = [

@@ -35,7 +35,7 @@ def check(settings: DictConfig) -> None:
             f"model.normalization={normalization}: the discriminator may not have it under "
             f"{combined}; use {' or '.join(f'model.normalization={name}' for name in allowed)}"
         )
-    has = list(settings.model.normalizations)
+    has = list(settings.model.get("normalizations", [normalization]))
     if "normalization" not in settings.model.discriminator and normalization not in has:
         raise UsageError(
             f"model.normalization={normalization}: the discriminator of model="
