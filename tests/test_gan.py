@@ -362,7 +362,7 @@ def test_micro_batches_give_the_update_of_their_whole(micro_batch: int, critic_s
     ids=["loss", "penalty"],
 )
 def test_what_looks_at_the_whole_batch_is_not_split(settings: dict[str, Any]) -> None:
-    with pytest.raises(ValueError, match=r"micro_batch: (RelativisticAverage|lecam) compares"):
+    with pytest.raises(ValueError, match=r"micro_batch: (RelativisticAverage|lecam) has to see"):
         game(micro_batch=4, **settings)
 
 

@@ -438,8 +438,7 @@ class GAN(LightningModule):
             whole += [type(self.loss).__name__] if self.loss.whole_batch else []
             if whole:
                 raise ValueError(
-                    f"micro_batch: {whole[0]} compares with means over the batch, which has to "
-                    "pass the networks as a whole; leave micro_batch out"
+                    f"micro_batch: {whole[0]} has to see a batch as a whole; leave micro_batch out"
                 )
 
     def _make_examiner(self) -> Examiner | None:

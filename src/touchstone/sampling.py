@@ -1,6 +1,7 @@
 """Samples of a generator: from the same latents for the same seed, however many are asked for."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,17 @@ from touchstone.errors import UsageError
 from touchstone.reproducible import settle_vector_math
 
 CHUNK = 250
+
+
+@contextmanager
+def evaluating(network: nn.Module) -> Iterator[None]:
+    """Has a network in eval mode, and in its former mode afterwards."""
+    was_training = network.training
+    network.eval()
+    try:
+        yield
+    finally:
+        network.train(was_training)
 
 
 def latents(number: int, size: int, seed: int) -> Tensor:
@@ -101,13 +113,9 @@ class Sampler:
         """Generates samples `(n, ...)` of latents and labels, 250 at a time, in eval mode."""
         settle_vector_math()
         inputs = [one.to(self.device) for one in (latents, labels) if one is not None]
-        was_training = self.generator.training
-        self.generator.eval()
-        try:
-            parts = zip(*(torch.split(one, CHUNK) for one in inputs), strict=True)
+        parts = zip(*(torch.split(one, CHUNK) for one in inputs), strict=True)
+        with evaluating(self.generator):
             return torch.cat([self.generator(*part) for part in parts])
-        finally:
-            self.generator.train(was_training)
 
     def of(self, numbers: Sequence[int]) -> Tensor:
         """Generates the samples of these numbers, `(n, ...)`."""

@@ -165,7 +165,10 @@ def test_the_evaluation_leaves_the_training_as_it_was(train: Train) -> None:
         (["trainer.accelerator=tpux"], "trainer.accelerator=tpux"),
         (["micro_batch=0"], "micro_batch=0: it has to be auto, null or a whole number"),
         (["micro_batch=7"], "micro_batch=7: it has to divide the batch of a device, 64"),
-        (["micro_batch=auto", "penalty=[lecam]"], "micro_batch: lecam compares with means"),
+        (
+            ["micro_batch=auto", "penalty=[lecam]"],
+            "micro_batch: lecam has to see a batch as a whole",
+        ),
         (["trainer.profiler=xla"], "trainer.profiler=xla: it has to be null, simple, advanced"),
         (
             ["trainer.cuda_graphs=true", "trainer.accelerator=cpu"],

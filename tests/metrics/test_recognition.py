@@ -59,6 +59,21 @@ def test_categories_are_matched_on_the_training_split() -> None:
     assert not any(discriminator.modes)
 
 
+class Projecting(Guess):
+    """Judges a sample by its label, too; it is given the right ones."""
+
+    def examine(self, samples: Tensor, labels: Tensor | None = None) -> dict[str, Tensor]:
+        assert labels is not None
+        assert labels.equal(((samples.flatten() * 127.5 + 127.5) / 100).round().long())
+        return super().examine(samples, labels)
+
+
+def test_a_head_that_takes_labels_is_given_them() -> None:
+    given = sets(Projecting("classes", [0, 1, 2]))
+    Recognition().check(given)
+    assert Recognition()(given)["recognition"] == 1
+
+
 def test_matching_is_one_to_one_and_the_best() -> None:
     # Category 0 is mostly a (3 of 5), category 1 always a (2): together the best is 0 -> b (2 of
     # its 5) and 1 -> a (2): 4 agree; 0 -> a and 1 -> b has 3.

@@ -14,7 +14,7 @@ from touchstone.draws import derive
 from touchstone.errors import UsageError
 from touchstone.gan import GAN
 from touchstone.pictures import picture, save_animation
-from touchstone.sampling import samples
+from touchstone.sampling import evaluating, samples
 
 SIDE, FINER = 600, 2  # pixels a side; the picture is drawn twice as large, so that dots are round
 STRIP = 56  # pixels of the legend's height
@@ -97,14 +97,10 @@ def field(module: GAN, reach: float) -> Tensor:
     line = torch.linspace(-reach, reach, CELLS, device=module.device)
     down, across = torch.meshgrid(line.flip(0), line, indexing="ij")
     places = torch.stack([across, down], 2).view(-1, 2)
-    was_training = discriminator.training
-    discriminator.eval()
-    try:
+    with evaluating(discriminator):
         judged = [
             judge(discriminator, module.generator, part) for part in torch.split(places, 4096)
         ]
-    finally:
-        discriminator.train(was_training)
     return torch.cat(judged).view(CELLS, CELLS)
 
 

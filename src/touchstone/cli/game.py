@@ -140,12 +140,15 @@ def fitting_micro_batch(settings: DictConfig, images: "Split", trainer: "Trainer
     from touchstone.data.batches import HELD
     from touchstone.fitting import largest_micro_batch
 
-    # What the training will hold besides: the pixels, and the averaged weights.
+    # What the training will hold besides the networks: the samples of the data.
     beside = [images.to(device)] if images.nbytes <= HELD else []
     real, labels = images.gather(torch.arange(share) % len(images))
+    samples = images.normalize(real.to(device))
+    if samples.ndim == 4:  # points have no channels that could lie last
+        samples = samples.to(memory_format=memory_format(settings))
     size = largest_micro_batch(
         gan,
-        images.normalize(real.to(device)).to(memory_format=memory_format(settings)),
+        samples,
         None if labels is None else labels.to(device),
         trainer.precision_plugin.forward_context,
     )

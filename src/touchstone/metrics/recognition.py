@@ -3,9 +3,10 @@
 import torch
 from torch import Tensor
 
+from touchstone.data.images import normalize
 from touchstone.errors import UsageError
 from touchstone.metrics.sets import Sets
-from touchstone.sampling import CHUNK
+from touchstone.sampling import CHUNK, evaluating
 
 
 class Recognition:
@@ -94,20 +95,12 @@ def _verdict(sets: Sets, split: str, number: int) -> dict[str, Tensor]:
     """The discriminator's verdict on a chunk of a split, in eval mode."""
     samples, discriminator = sets.split(split), sets.discriminator
     assert samples is not None
+    assert samples.labels is not None
     assert discriminator is not None
     device = next(discriminator.parameters()).device
-    was_training = discriminator.training
-    discriminator.eval()
-    try:
-        chunk = samples.source.chunk(number).to(device)
-        verdict: dict[str, Tensor] = discriminator.examine(normalized(chunk))  # type: ignore[operator]
-    finally:
-        discriminator.train(was_training)
+    chunk = normalize(samples.source.chunk(number).to(device))
+    # For a head that judges a sample by its label; what is guessed of the class goes without.
+    labels = samples.labels[number * CHUNK : number * CHUNK + len(chunk)].to(device)
+    with evaluating(discriminator):
+        verdict: dict[str, Tensor] = discriminator.examine(chunk, labels)  # type: ignore[operator]
     return verdict
-
-
-def normalized(kept: Tensor) -> Tensor:
-    """Samples as the networks take them: images are kept as uint8, points as they are."""
-    from touchstone.data.images import normalize
-
-    return normalize(kept) if kept.dtype == torch.uint8 else kept

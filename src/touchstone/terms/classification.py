@@ -33,11 +33,12 @@ class SemiSupervision(Term):
     """Has the discriminator classify the real samples that have a label (Salimans et al. 2016).
 
     arXiv 1606.03498, section 5, `L_supervised`: `-E log p(y | x, y < K + 1)`. A label of -1 says
-    that there is none.
+    that there is none; the mean is over those of the whole batch.
     """
 
     examines = True
     needs_labels = True
+    whole_batch = True
 
     def discriminator(self, critique: Critique) -> Tensor:
         """The cross-entropy of the labels that there are in all processes; 0 without any."""

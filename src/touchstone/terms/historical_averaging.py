@@ -13,6 +13,8 @@ class HistoricalAveraging(Term):
     state of the term.
     """
 
+    whole_batch = True  # an update counts once
+
     def __init__(self, weight: float, every: int = 1) -> None:
         super().__init__(weight, every)
         self.generator_history = _History()
