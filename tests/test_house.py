@@ -15,13 +15,13 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # A room imports from the floors below its own and from itself; from its own floor, nothing else.
 FLOORS = (
-    {"errors", "draws", "job", "processes", "reproducible"},
+    {"errors", "draws", "job", "processes", "reproducible", "symbols"},
     {"losses", "augmentations", "average", "batch_norm", "schedules", "networks"},
     {"terms", "selection"},
     {"data", "pages", "pictures", "sampling", "tracking", "truncation"},
     {"comparison", "metrics", "gan", "trained"},
     {"cost", "fitting", "graphs", "sheets", "strategies"},
-    {"callbacks"},
+    {"authenticity", "callbacks"},
     {"cli"},
 )
 # Libraries, beside Python's own, of the rooms that may not have just any.
@@ -31,6 +31,7 @@ LIBRARIES = {
     "draws": {"torch"},
     "processes": {"torch"},
     "reproducible": {"torch"},
+    "symbols": {"torch"},
     "losses": {"torch"},
     "terms": {"torch"},
     "selection": {"torch"},

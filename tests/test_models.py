@@ -87,6 +87,10 @@ MODELS = {
     ),
     "r3gan": Model("model=r3gan model.width=8", "loss=rpgan_r1_r2", TODAYS),
     "mlp_plane": Model("data=gaussians model.width=8", meant=EVERY),
+    "printed_codes": Model(
+        "data=printed_codes data.resolution=24 data.items.train=40 model=printed_codes"
+        " model.width=4 penalty=[falsification] augmentation=turns"
+    ),
     "mixture_plane": Model("data=gaussians model=mixture_plane model.width=4 model.experts=2"),
     # Parts of the losses, the discriminator or the generator, with a model of their papers.
     "acgan": Model("model=dcgan model.width=4 head=acgan"),
@@ -94,6 +98,7 @@ MODELS = {
     "semi_supervised": Model(
         "model=dcgan model.width=4 head=semi_supervised", "loss=feature_matching"
     ),
+    "self_supervised": Model("model=dcgan model.width=4 head=self_supervised"),
     "minibatch_discrimination": Model("model=dcgan model.width=4 head=minibatch_discrimination"),
     "auxiliaries": Model(
         "model=dcgan model.width=4 auxiliary=[feature_matching,historical_averaging]"

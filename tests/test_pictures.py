@@ -87,3 +87,12 @@ def test_an_animation_repeats_for_ever(tmp_path: Path) -> None:
             animation.seek(number)
             assert animation.info["duration"] == 50
             assert animation.convert("L").getpixel((2, 2)) == level
+
+
+def test_two_channels_lie_side_by_side() -> None:
+    pixels = torch.arange(2 * 3 * 4, dtype=torch.uint8).view(2, 3, 4)
+    made = picture(pixels)
+    assert made.size == (8, 3)
+    assert made.mode == "L"
+    assert [made.getpixel((x, 1)) for x in range(8)] == [4, 5, 6, 7, 16, 17, 18, 19]
+    assert grid(pixels[None], 1, gap=0, least=8).size == (8, 3)

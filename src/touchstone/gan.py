@@ -332,6 +332,7 @@ class GAN(LightningModule):
             return self._judge(self.augmentation(samples, part.draws, self._spent), part.labels)
 
         creation = Creation(
+            real=part.real,
             fake=fake,
             judge_real=lambda: judged(part.real),
             judge_fake=lambda: judged(fake),

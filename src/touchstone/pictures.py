@@ -9,9 +9,10 @@ from torch import Tensor
 
 
 def picture(pixels: Tensor) -> Image.Image:
-    """Makes a picture of uint8 pixels `(C, H, W)`, C being 1 or 3."""
-    array = pixels.cpu().permute(1, 2, 0).numpy()
-    return Image.fromarray(array[..., 0] if array.shape[-1] == 1 else array)
+    """Makes a picture of uint8 pixels `(C, H, W)`: grey or RGB; others' channels side by side."""
+    if len(pixels) != 3:
+        return Image.fromarray(torch.cat(list(pixels.cpu()), dim=1).numpy())
+    return Image.fromarray(pixels.cpu().permute(1, 2, 0).numpy())
 
 
 def grid(pixels: Tensor, columns: int, *, gap: int = 2, least: int = 560) -> Image.Image:
@@ -23,6 +24,8 @@ def grid(pixels: Tensor, columns: int, *, gap: int = 2, least: int = 560) -> Ima
         gap: white space between images, in pixels of the images.
         least: the width, in pixels of the picture, that images are enlarged to come close to.
     """
+    if pixels.shape[1] not in (1, 3):
+        pixels = torch.cat(list(pixels.split(1, dim=1)), dim=3)
     number, channels, height, width = pixels.shape
     rows = -(-number // columns)
     canvas = torch.full(

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from touchstone.data.images import Images
-from touchstone.data.subset import labelled, subset
+from touchstone.data.subset import labelled, rest, subset
 from touchstone.errors import UsageError
 
 
@@ -40,6 +40,17 @@ def test_a_larger_subset_contains_the_smaller() -> None:
     assert subset(whole, 4).content_hash == subset(images(None), 4).content_hash
 
 
+def test_the_rest_is_what_a_subset_leaves_out() -> None:
+    whole = images(UNEVEN)
+    taken, left = (part(whole, 5).pixels.flatten().tolist() for part in (subset, rest))
+    assert left == sorted(set(range(12)) - set(taken))
+    labels = rest(whole, 5).labels
+    assert labels is not None
+    assert whole.labels is not None
+    assert labels.equal(whole.labels[left])
+    assert len(rest(whole, 12)) == len(rest(whole, None)) == 0
+
+
 def test_labels_that_are_not_kept_become_minus_one() -> None:
     whole = images([0, 1, 2] * 4)
     part = labelled(whole, 6)
@@ -61,6 +72,8 @@ def test_none_is_all() -> None:
 def test_refuses_more_than_there_are() -> None:
     with pytest.raises(UsageError, match=r"subset=13: the data has 12"):
         subset(images(None), 13)
+    with pytest.raises(UsageError, match=r"subset=13: the data has 12"):
+        rest(images(None), 13)
     with pytest.raises(UsageError, match=r"labelled=13: the data has 12"):
         labelled(images(UNEVEN), 13)
     with pytest.raises(UsageError, match=r"labelled=3: the data has no labels"):

@@ -14,6 +14,7 @@ from touchstone.networks.heads import (
     Logit,
     MinibatchDiscrimination,
     Projection,
+    Transformations,
 )
 
 HEADS: dict[str, Callable[[int], nn.Module]] = {
@@ -23,6 +24,7 @@ HEADS: dict[str, Callable[[int], nn.Module]] = {
     "classes": partial(Classes, classes=3),
     "minibatch": partial(MinibatchDiscrimination, kernels=4, size=2),
     "codes": partial(Codes, categories=3, continuous=2),
+    "transformations": partial(Transformations, number=4),
 }
 
 

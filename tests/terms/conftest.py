@@ -30,7 +30,9 @@ def hands() -> Callable[..., Hands]:
         both = lambda: (real, fake)  # noqa: E731
         return (
             Critique(judge, nothing, nothing, both, draws, labels, latents, networks),
-            Creation(nothing, lambda: real, lambda: fake, draws, labels, latents, networks),
+            Creation(
+                nothing, nothing, lambda: real, lambda: fake, draws, labels, latents, networks
+            ),
         )
 
     return make

@@ -17,6 +17,7 @@ def term(generator: nn.Module) -> Tensor:
 
     samples = torch.zeros(2, 1)
     creation = Creation(
+        real=samples,
         fake=samples,
         judge_real=never,
         judge_fake=never,

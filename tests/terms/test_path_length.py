@@ -50,7 +50,7 @@ def creation(
 ) -> Creation:
     empty = torch.empty(0)
     networks = (generator, nn.Identity())
-    return Creation(empty, never, never, draws, labels, latents, networks)
+    return Creation(empty, empty, never, never, draws, labels, latents, networks)
 
 
 # Of lengths 5 and 10.

@@ -83,8 +83,8 @@ RULES: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "every.checkpoint": _COUNT,
     "data.resolution": ("a whole number, 1 or more; null of points", _or_null(_whole(1))),
     "data.channels": (
-        "1 (grey) or 3 (colour); null of points",
-        lambda value: value in (1, 3, None),
+        "1 (grey), 2 (grey, beside its template) or 3 (colour); null of points",
+        lambda value: value in (1, 2, 3, None),
     ),
     "model.latent_size": _COUNT,
     "trainer.profiler": (

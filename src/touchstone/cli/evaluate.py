@@ -142,6 +142,8 @@ def take_up(settings: DictConfig, run: "Run") -> DictConfig:
         raise UsageError("run=… is evaluated with the data that it was trained on: leave out data=")
     words = OverridesParser.create().parse_overrides(list(HydraConfig.get().overrides.task))
     OmegaConf.update(settings, "data", saved.data)
+    settings.subset = saved.get("subset")
+    settings.detectors = settings.detectors or saved.get("detectors", {})
     if "protocol" in saved and not any(word.key_or_group == "protocol" for word in words):
         settings.protocol = saved.protocol
         for word in words:

@@ -37,12 +37,10 @@ def enter(
     Args:
         name: the verb, which has a file `NAME.yaml` in the configuration's folder.
         task: what the verb does.
-        conf: the configuration's folder; by default the checkout's, or the one in the package.
+        conf: the configuration's folder; by default `configuration`'s.
         job: what is done in its place for each composition of a multirun.
     """
-    if conf is None:
-        beside = PACKAGE.parents[1] / "conf"
-        conf = beside if (beside / f"{name}.yaml").is_file() else PACKAGE / "conf"
+    conf = conf or configuration(name)
     register_resolvers()
 
     def run(settings: DictConfig) -> float | None:
@@ -58,7 +56,7 @@ def enter(
     try:
         hydra.main(version_base="1.3", config_path=str(conf), config_name=name)(run)()
     except MissingConfigException as error:
-        fail(no_such_part(error))
+        fail(no_such_part(error, conf))
     except ConfigCompositionException as error:
         fail(no_such_setting(error, conf, name))
     except OverrideParseException as error:
@@ -66,6 +64,12 @@ def enter(
         fail(f"{error.override}: cannot be read; a word is GROUP=NAME or KEY=VALUE ({reason})")
     except SearchPathException as error:
         fail(str(error))
+
+
+def configuration(name: str) -> Path:
+    """The folder of a verb's configuration: the checkout's, or the one in the package."""
+    beside = PACKAGE.parents[1] / "conf"
+    return beside if (beside / f"{name}.yaml").is_file() else PACKAGE / "conf"
 
 
 def fail(message: str) -> NoReturn:
@@ -76,15 +80,16 @@ def fail(message: str) -> NoReturn:
     sys.exit(1)
 
 
-def no_such_part(error: MissingConfigException) -> str:
+def no_such_part(error: MissingConfigException, conf: Path) -> str:
     """Names the part that is not there, and those that are."""
     group, _, part = str(error.missing_cfg_file).rpartition("/")
-    if not group or not error.options:
+    # Of a part in a list Hydra does not say what there is.
+    names = sorted(map(str, error.options or [path.stem for path in conf.glob(f"{group}/*.yaml")]))
+    if not group or not names:
         return str(error).splitlines()[0]
     if group.startswith("hydra/"):  # which a file of ours asks for
         extra = "ray" if part == "ray" else "sweep"
         return f"{group}={part} is not installed: pip install 'touchstone[{extra}]'"
-    names = sorted(str(option) for option in error.options)
     return (
         f"{group}={part}: there is no such part.{nearest(part, names)} There are {', '.join(names)}"
     )

@@ -69,7 +69,7 @@ def decode(
             picture.draft(None, (2 * resolution, 2 * resolution))
         picture.load()
         upright = ImageOps.exif_transpose(picture)
-        return to_pixels(_plain(upright), resolution, channels, crop)
+        return to_pixels(plain(upright), resolution, channels, crop)
 
 
 def to_pixels(
@@ -95,7 +95,12 @@ def to_pixels(
     return np.asarray(picture).reshape(picture.height, picture.width, channels).transpose(2, 0, 1)
 
 
-def _plain(picture: "Image") -> "Image":
+def plain(picture: "Image") -> "Image":
+    """Brings a picture of any mode to 1, L or RGB, of 8 bits a channel, on white.
+
+    Raises:
+        ValueError: its values are floats.
+    """
     from PIL import Image
 
     if picture.mode == "F":

@@ -1,4 +1,4 @@
-"""A part of a split: fewer samples, or fewer labels."""
+"""A part of a split: fewer samples, those left out, or fewer labels."""
 
 from typing import TypeVar
 
@@ -25,6 +25,21 @@ def subset(split: Whole, number: int | None) -> Whole:
     if number is None:
         return split
     return split.take(_chosen(split, number, "subset"))
+
+
+def rest(split: Whole, number: int | None) -> Whole:
+    """The samples that `subset` leaves out, in their order; of all, none.
+
+    Args:
+        split: of which.
+        number: how many `subset` takes.
+
+    Raises:
+        UsageError: where there are not so many.
+    """
+    left = torch.ones(len(split), dtype=torch.bool)
+    left[slice(None) if number is None else _chosen(split, number, "subset")] = False
+    return split.take(left.nonzero().flatten())
 
 
 def labelled(split: Whole, number: int | None) -> Whole:

@@ -48,6 +48,8 @@ class Protocol:
         headline, slash, rest = quantity.partition("/")
         thousands, hundreds = divmod(self.generated, 1000)
         count = str(self.generated) if hundreds or not thousands else f"{thousands}k"
+        if not getattr(metric, "counts_generated", True):
+            count = ""  # a figure of real items
         extractor = "" if metric.extractor is None else f"_{metric.extractor.name}"
         split = "_test" if self.reference == "test" else ""
         truncation = "" if self.truncation is None else f"_t{self.truncation:g}"

@@ -153,3 +153,26 @@ class Codes(nn.Module):
         categories, continuous = self.codes(features).split(self.sizes, dim=1)
         logits = self.logit(features).squeeze(1)
         return {"logits": logits, "categories": categories, "continuous": continuous}
+
+
+class Transformations(nn.Module):
+    """A logit, and by which transformation a sample was changed (Chen et al. 2019, SS-GAN).
+
+    arXiv 1811.11212, equation 3, and Golan & El-Yaniv 2018, arXiv 1805.10917, section 4.
+
+    Args:
+        features: of a sample.
+        number: how many transformations there are, the one that changes nothing among them.
+    """
+
+    def __init__(self, features: int, number: int) -> None:
+        super().__init__()
+        self.logit = nn.Linear(features, 1)
+        self.transformations = nn.Linear(features, number)
+
+    def forward(self, features: Tensor, labels: Tensor | None = None) -> Verdict:
+        """Gives `logits` `(N,)` and `transformations`, their logits `(N, number)`."""
+        return {
+            "logits": self.logit(features).squeeze(1),
+            "transformations": self.transformations(features),
+        }

@@ -55,6 +55,7 @@ class Creation:
     """What the generator's update has in hand.
 
     Attributes:
+        real: real samples as they came, `(N, ...)`.
         fake: generated samples, `(N, ...)`, with the graph to the generator's parameters.
         judge_real: gives the verdict on as many real samples.
         judge_fake: gives the verdict on the generated samples, with the graph.
@@ -64,6 +65,7 @@ class Creation:
         networks: the generator and the discriminator themselves.
     """
 
+    real: Tensor
     fake: Tensor
     judge_real: Callable[[], Verdict]
     judge_fake: Callable[[], Verdict]

@@ -1,0 +1,95 @@
+"""The protocol of the report, on one class of digits against the rest."""
+
+from functools import partial
+
+import pytest
+import torch
+from PIL.Image import Image
+
+from touchstone.authenticity.calibration import Calibration
+from touchstone.authenticity.detectors.detector import Detector, scores
+from touchstone.authenticity.detectors.mahalanobis import Mahalanobis
+from touchstone.authenticity.figures import figures
+from touchstone.authenticity.metric import Detection, attacks, by_attack
+from touchstone.data import digits, one_class
+from touchstone.data.images import Images
+from touchstone.data.subset import rest, subset
+from touchstone.errors import UsageError
+from touchstone.metrics.protocol import Protocol
+from touchstone.metrics.sets import Drawn, ImageSet, Sets, Splits
+from touchstone.networks.dcgan import Discriminator, Generator
+from touchstone.trained import Trained
+
+load = partial(one_class.load, source=digits.load, genuine="0")
+
+
+@pytest.fixture(scope="module")
+def sets() -> Sets:
+    torch.manual_seed(0)
+    generator, discriminator = Generator(8, 32, 1, width=4), Discriminator(32, 1, width=4)
+    splits = Splits(load, device="cpu", cache=None)
+    drawn = ImageSet(Drawn(generator, 10, seed=0, device="cpu"), "generated")
+    return Sets(drawn, splits("train"), splits, discriminator)
+
+
+def test_figures_are_those_of_the_scores_of_each_attack(sets: Sets) -> None:
+    metric = Detection({"mahalanobis": Mahalanobis()}, subset=100, false_alarms=0.05)
+    metric.check(sets)
+    found = metric(sets)
+    assert next(iter(found)) == "detection"
+
+    train, test = load(split="train"), load(split="test")
+    assert sets.discriminator is not None
+    detector = Mahalanobis()
+    detector.prepare(Trained(torch.nn.Identity(), sets.discriminator.eval()), (1, 32, 32))
+    detector.fit(subset(train, 100))
+    threshold = Calibration(scores(detector, rest(train, 100))).threshold(0.05)
+    genuine, forged = by_attack(scores(detector, test), train, test)
+    assert sorted(forged) == list("123456789")
+    for attack, theirs in forged.items():
+        for name, value in figures(genuine, theirs, threshold).items():
+            assert found[f"detection/mahalanobis/{attack}/{name}"] == pytest.approx(value)
+        low, high = (
+            found[f"detection/mahalanobis/{attack}/auroc/{end}"] for end in ("low", "high")
+        )
+        assert low <= found[f"detection/mahalanobis/{attack}/auroc"] <= high  # type: ignore[operator]
+    areas = [found[f"detection/mahalanobis/{attack}/auroc"] for attack in forged]
+    assert found["detection"] == found["detection/mahalanobis"] == pytest.approx(sum(areas) / 9)  # type: ignore[arg-type]
+    pictures = [name for name, value in found.items() if isinstance(value, Image)]
+    assert pictures == ["detection/scores", "detection/roc"]
+    assert {k: v for k, v in metric(sets).items() if k not in pictures} == {
+        k: v for k, v in found.items() if k not in pictures
+    }
+
+
+def test_attacks_are_the_classes_that_training_does_not_show() -> None:
+    pixels, names = torch.zeros(4, 1, 2, 2, dtype=torch.uint8), ("a", "b", "c")
+    train = Images(pixels, torch.tensor([1, 1, 1, 1]), names)
+    test = Images(pixels, torch.tensor([0, 1, 2, 1]), names)
+    assert attacks(train, test) == [0, 2]
+    genuine, forged = by_attack(torch.arange(4.0), train, test)
+    assert genuine.tolist() == [1, 3]
+    assert {name: scores.tolist() for name, scores in forged.items()} == {"a": [0], "c": [2]}
+
+
+def test_a_figure_counts_no_generated_images(sets: Sets) -> None:
+    metric = Detection({"mahalanobis": Mahalanobis()}, subset=100)
+    assert Protocol(10_000, "train", 0).name("detection/x/auroc", metric) == "detection/x/auroc"
+
+
+@pytest.mark.parametrize(
+    ("shown", "says"), [(None, "subset=114"), (140, "it takes 99 genuine items")]
+)
+def test_it_needs_items_that_were_held_out(sets: Sets, shown: int | None, says: str) -> None:
+    detectors: dict[str, Detector] = {"mahalanobis": Mahalanobis()}
+    with pytest.raises(UsageError, match=says):
+        Detection(detectors, shown).check(sets)
+
+
+def test_it_needs_detectors_and_attacks(sets: Sets) -> None:
+    with pytest.raises(UsageError, match=r"detector=\[mahalanobis\]"):
+        Detection({}, subset=10)
+    splits = Splits(digits.load, device="cpu", cache=None)
+    whole = Sets(sets.generated, splits("train"), splits, sets.discriminator)
+    with pytest.raises(UsageError, match="every class of the test split"):
+        Detection({"mahalanobis": Mahalanobis()}, subset=1_000).check(whole)
