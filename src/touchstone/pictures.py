@@ -25,7 +25,7 @@ def grid(pixels: Tensor, columns: int, *, gap: int = 2, least: int = 560) -> Ima
         least: the width, in pixels of the picture, that images are enlarged to come close to.
     """
     if pixels.shape[1] not in (1, 3):
-        pixels = torch.cat(list(pixels.split(1, dim=1)), dim=3)
+        pixels = torch.cat(torch.split(pixels, 1, dim=1), dim=3)
     number, channels, height, width = pixels.shape
     rows = -(-number // columns)
     canvas = torch.full(

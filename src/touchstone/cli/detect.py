@@ -89,6 +89,7 @@ def judge_all(files: "Files", judge: "Authenticator", findings: "Findings", file
             file.flush()
             progress.update(len(chunk))
     except KeyboardInterrupt:
+        progress.close()  # which would wipe out the line
         say(f"\n{progress.n:,} of {len(files):,} pictures were judged: {file.name}")
         raise
     finally:
