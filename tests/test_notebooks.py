@@ -1,33 +1,100 @@
+import base64
+import csv
 import os
+import re
 import sys
+from collections import Counter
+from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
+from typing import Any, TypeAlias
 
 import nbformat
+import numpy as np
 import pytest
 from nbclient import NotebookClient
+from PIL import Image
 
 NOTEBOOKS = sorted((Path(__file__).parents[1] / "notebooks").glob("*.ipynb"))
 
+Execute: TypeAlias = Callable[[str], list[dict[str, Any]]]
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_runs_from_top_to_bottom(
-    path: Path, environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+
+@pytest.fixture
+def execute(
+    environment: dict[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Execute:
+    """Runs a notebook from top to bottom in the test's folder; gives its outputs."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     # The kernel's `touchstone` is the one of the Python that runs the tests.
     monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}")
-    notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
-    NotebookClient(
-        notebook,
-        timeout=300,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(tmp_path)}},
-    ).execute()
 
-    outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
-    assert len([output for output in outputs if "image/png" in output.get("data", {})]) == 2
+    def run(name: str) -> list[dict[str, Any]]:
+        (path,) = (path for path in NOTEBOOKS if path.stem == name)
+        notebook = nbformat.read(path, as_version=4)  # type: ignore[no-untyped-call]
+        NotebookClient(
+            notebook,
+            timeout=300,
+            kernel_name="python3",
+            resources={"metadata": {"path": str(tmp_path)}},
+        ).execute()
+        return [output for cell in notebook.cells for output in cell.get("outputs", [])]
+
+    return run
+
+
+def pictures(outputs: list[dict[str, Any]]) -> list[Image.Image]:
+    """Those that were shown."""
+    shown = [
+        output["data"]["image/png"] for output in outputs if "image/png" in output.get("data", {})
+    ]
+    return [Image.open(BytesIO(base64.b64decode(one))) for one in shown]
+
+
+def test_two_runs_are_trained_looked_at_and_compared(execute: Execute, tmp_path: Path) -> None:
+    outputs = execute("train_look_compare")
+
+    assert len(pictures(outputs)) == 2
     assert len(list((tmp_path / "runs").glob("*_s0"))) == 2
+
+
+def test_genuine_pictures_lead_to_verdicts(execute: Execute, tmp_path: Path) -> None:
+    outputs = execute("genuine_or_counterfeit")
+
+    with (tmp_path / "verdicts" / "detections.csv").open() as file:
+        lines = list(csv.DictReader(file))
+    said = Counter((line["file"].split("-")[0], line["verdict"]) for line in lines)
+    assert len(lines) == 5 * 200 + 10
+    assert said["genuine", "genuine"] > 180  # one in twenty may be refused
+    assert said["photocopy", "counterfeit"] > 190
+    assert said["voted", "counterfeit"] > 190
+    assert 120 < said["estimated", "counterfeit"] <= said["other_press", "counterfeit"] < 200
+    assert said["blurred", "cannot tell"] == 10
+    assert (tmp_path / "verdicts" / "detections.html").exists()
+
+    codes, histograms, maps = pictures(outputs)
+    for one in (codes, histograms, maps):
+        assert np.asarray(one.convert("L")).std() > 20
+    assert reddish(maps) > 0.02
+    assert reddish(codes) == 0
+
+    printed = [output["text"] for output in outputs if output.get("name") == "stdout"]
+    _, area, rates = re.split(
+        r"AUROC of the pixels: |asked for  refused  at most\n", "".join(printed)
+    )
+    assert 0.9 < float(area) < 1
+    asked, refused, at_most = np.loadtxt(rates.replace("%", "").splitlines(), unpack=True)
+    assert asked.tolist() == [1, 5, 10]
+    np.testing.assert_allclose(refused, asked, atol=2)
+    # Of Beta(k, 501 - k) the 95 % quantile, k being 5, 25 and 50.
+    assert at_most.tolist() == [1.8, 6.7, 12.3]
+
+
+def reddish(picture: Image.Image) -> float:
+    """The share of pixels that are red."""
+    red, green, blue = np.moveaxis(np.asarray(picture.convert("RGB"), dtype=int), 2, 0)
+    return float(((red > green + 60) & (red > blue + 60)).mean())
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

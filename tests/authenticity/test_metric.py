@@ -1,6 +1,8 @@
 """The protocol of the report, on one class of digits against the rest."""
 
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import pytest
 import torch
@@ -18,6 +20,7 @@ from touchstone.errors import UsageError
 from touchstone.metrics.protocol import Protocol
 from touchstone.metrics.sets import Drawn, ImageSet, Sets, Splits
 from touchstone.networks.dcgan import Discriminator, Generator
+from touchstone.tracking.run import Run
 from touchstone.trained import Trained
 
 load = partial(one_class.load, source=digits.load, genuine="0")
@@ -93,3 +96,16 @@ def test_it_needs_detectors_and_attacks(sets: Sets) -> None:
     whole = Sets(sets.generated, splits("train"), splits, sets.discriminator)
     with pytest.raises(UsageError, match="every class of the test split"):
         Detection({"mahalanobis": Mahalanobis()}, subset=1_000).check(whole)
+
+
+def test_a_run_records_it_like_any_metric(train: Callable[..., Path], tmp_path: Path) -> None:
+    words = "data=one_class data@data.source=digits data.genuine=0 subset=40 model.width=4"
+    more = "images=128 batch_size=32 metrics=[detection] detector=[discriminator,mahalanobis]"
+    run = Run(train(*words.split(), *more.split()))
+    recorded = {figure.name: figure for figure in run.figures()}
+    assert recorded["detection"].higher_is_better
+    assert recorded["detection"].value == recorded["detection/discriminator"].value
+    assert recorded["detection"].protocol["false_alarms"] == 0.01
+    assert {f"detection/mahalanobis/{attack}/apcer" for attack in range(1, 10)} < recorded.keys()
+    shown = {path.name for path in (run.path / "detection").iterdir()}
+    assert shown == {"roc", "scores"}

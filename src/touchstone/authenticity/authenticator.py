@@ -1,6 +1,5 @@
 """Says of pictures whether they are genuine, how sure that is, and where they look wrong."""
 
-import importlib.util
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -128,18 +127,13 @@ class Authenticator:
             {name: (scores[name], p_values[name]) for name in self.others},
         )
 
-    def map(self, pictures: Pictures, templates: Sequence[Picture] | None = None) -> Tensor | None:
+    def map(self, pictures: Pictures, templates: Sequence[Picture] | None = None) -> Tensor:
         """Says where pictures look wrong, float32 `(N, S, S)` on the CPU, more where it is higher.
-
-        Returns:
-            None where nothing explains the first detector.
 
         Raises:
             UsageError: as of `score`, or an explanation that is not for this detector.
         """
         samples = self.reader.samples(pictures, templates)
-        if self.explained_by is None:
-            return None
         found = [torch.empty(0, *samples.shape[2:])]
         with tqdm(total=len(samples), desc="explaining", delay=2, leave=False) as progress:
             for part in torch.split(samples, _EXPLAINED):
@@ -149,17 +143,16 @@ class Authenticator:
         return torch.cat(found)
 
     @property
-    def explained_by(self) -> str | None:
-        """What makes the maps: of `touchstone.authenticity.explanation.EXPLANATIONS`, or nothing.
+    def explained_by(self) -> str:
+        """What makes the maps, a name of `touchstone.authenticity.explanation.EXPLANATIONS`.
 
         The explanation asked for; otherwise the detector's own map, and where it has none
         occlusion, which any score allows, in a tenth of the time of integrated gradients.
         """
         if self.explanation is not None:
             return self.explanation
-        if type(self.first.detector).map is not Detector.map:
-            return "own"
-        return "occlusion" if importlib.util.find_spec("captum") else None
+        has_own = type(self.first.detector).map is not Detector.map
+        return "own" if has_own else "occlusion"
 
     @cached_property
     def _mean(self) -> Tensor:
@@ -189,7 +182,6 @@ class Authenticator:
         """What 1 in 20, and 1 in 1,000, of the pixels of genuine items' maps lie beyond."""
         numbers = torch.arange(min(_MAPPED, len(self.held_out)), device=self.held_out.device)
         maps = self.map(self.held_out.batch(numbers)[0])
-        assert maps is not None
         low, high = np.quantile(maps.numpy(), [0.95, 0.999])
         return float(low), float(high)
 

@@ -133,16 +133,16 @@ def _definitions(authenticator: Authenticator) -> Iterator[str]:
         "an item that was as likely genuine as not before; 0.5 is no evidence against it."
     )
     yield (
-        "Cannot tell: the picture's brightness and sharpness are more than twice as unusual as "
-        "those of any genuine item held out. It may be blurred, cropped or of something else, and "
-        "its score says nothing."
+        "Cannot tell: the picture's brightness and sharpness are more unusual than those of every "
+        "genuine item held out, and more than twice as unusual as those of 99 in 100. It may be "
+        "blurred, cropped or of something else, and its score says nothing."
     )
-    if (by := authenticator.explained_by) is not None:
-        how = "the detector's own map" if by == "own" else by.replace("_", " ")
-        yield (
-            f"Red: where the detector finds the picture wrong, by {how}; from what it finds in 1 "
-            "of 20 pixels of genuine items held out to what it finds in 1 of 1,000, or more."
-        )
+    by = authenticator.explained_by
+    how = "the detector's own map" if by == "own" else by.replace("_", " ")
+    yield (
+        f"Red: where the detector finds the picture wrong, by {how}; from what it finds in 1 of 20 "
+        "pixels of genuine items held out to what it finds in 1 of 1,000, or more."
+    )
     if "neighbours" in authenticator.detectors:
         yield "The last picture of a group is the genuine item most like it."
 
@@ -152,9 +152,7 @@ def _shown(pixels: list[Tensor], authenticator: Authenticator) -> Iterator[list[
     kept = torch.stack(pixels)
     maps, nearest = authenticator.map(kept), authenticator.nearest(kept)
     for index, one in enumerate(pixels):
-        row = [one]
-        if maps is not None:
-            row.append(heated(one, maps[index], *authenticator.usual))
+        row = [one, heated(one, maps[index], *authenticator.usual)]
         if nearest is not None:
             row.append(nearest[index] if len(one) == 3 else nearest[index, :1])
         yield [picture(each) for each in row]
