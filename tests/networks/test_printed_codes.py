@@ -64,14 +64,16 @@ def test_the_place_itself_speaks_by_its_centre_alone() -> None:
     assert not torch.equal(generator.misreading(symbols, other)[0, 3, 3], here)
 
 
-def test_evidence_is_summed() -> None:
-    classifier = Classifier(width=4)
-    for parameter in list(classifier.places.parameters())[-2:]:
-        torch.nn.init.zeros_(parameter)
-    torch.nn.init.constant_(classifier.expected, 7.0)
-    # softplus(0) = log 2 for each of 64 symbols.
-    expected = 7 - 64 * torch.tensor(2.0).log()
-    torch.testing.assert_close(classifier(torch.zeros(2, 2, 24, 24)), expected.expand(2))
+def test_mean_and_soft_maximum_over_the_symbols_are_read() -> None:
+    classifier = Classifier(width=4, features=2)
+    weight, bias = list(classifier.places.parameters())[-2:]
+    torch.nn.init.zeros_(weight)
+    torch.nn.init.constant_(bias, 3.0)
+    # All symbols alike: the mean and log mean exp are both 3.
+    expected = classifier.logit(torch.full((2, 4), 3.0))[:, 0]
+    torch.testing.assert_close(classifier(torch.zeros(2, 2, 24, 24)), expected)
+    # 10·4·9 + 4, twice 4·4·9 + 4, 4·2 + 2, 4 + 1.
+    assert sum(p.numel() for p in classifier.parameters()) == 364 + 2 * 148 + 10 + 5
 
 
 def test_three_pixels_a_symbol() -> None:

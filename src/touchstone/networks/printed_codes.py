@@ -1,11 +1,12 @@
 """The counterfeiter and the inspector of printed codes; a sample is `touchstone.symbols`'."""
 
+import math
 from collections.abc import Sequence
 from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
-from torch.nn.functional import pixel_unshuffle, softplus
+from torch.nn.functional import pixel_unshuffle
 
 from touchstone.networks.heads import Head, Logit, Verdict
 from touchstone.symbols import PIXELS, beside, symbols_of
@@ -155,23 +156,29 @@ class Discriminator(nn.Module):
 
 
 class Classifier(nn.Module):
-    """Judges a sample by its symbols' evidence, summed: the inspector, where labels are of wholes.
+    """Judges a sample by what its symbols show: the inspector, where labels are of wholes.
+
+    Of each feature the mean over the symbols and a soft maximum, `log mean exp`, are read: a few
+    wrong symbols hardly move a mean.
 
     Args:
         width: channels of the hidden layers.
+        features: of each symbol.
     """
 
-    def __init__(self, width: int = 64) -> None:
+    def __init__(self, width: int = 64, features: int = 8) -> None:
         super().__init__()
         self.places = nn.Sequential(
-            *_convolutions([PIXELS**2 + 1, width, width, width, width]), nn.Conv2d(width, 1, 1)
+            *_convolutions([PIXELS**2 + 1, width, width, width]), nn.Conv2d(width, features, 1)
         )
-        self.expected = nn.Parameter(torch.zeros(()))
+        self.logit = nn.Linear(2 * features, 1)
 
     def forward(self, samples: Tensor, labels: Tensor | None = None) -> Tensor:
         """Maps samples `(N, 2, 3 S, 3 S)` to logits of being genuine `(N,)`."""
-        evidence = softplus(self.places(_by_symbol(samples)))
-        return self.expected - evidence.sum((1, 2, 3))
+        shown = self.places(_by_symbol(samples)).float().flatten(2)
+        most = shown.logsumexp(2) - math.log(shown.shape[2])
+        logits: Tensor = self.logit(torch.cat([shown.mean(2), most], dim=1))
+        return logits[:, 0]
 
 
 def _by_symbol(samples: Tensor) -> Tensor:
