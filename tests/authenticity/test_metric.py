@@ -4,6 +4,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+import PIL.Image
 import pytest
 import torch
 from PIL.Image import Image
@@ -13,7 +14,7 @@ from touchstone.authenticity.detectors.detector import Detector, scores
 from touchstone.authenticity.detectors.mahalanobis import Mahalanobis
 from touchstone.authenticity.figures import figures
 from touchstone.authenticity.metric import Detection, attacks, by_attack
-from touchstone.data import digits, one_class
+from touchstone.data import digits, image_folder, one_class
 from touchstone.data.images import Images
 from touchstone.data.subset import rest, subset
 from touchstone.errors import UsageError
@@ -109,3 +110,20 @@ def test_a_run_records_it_like_any_metric(train: Callable[..., Path], tmp_path: 
     assert {f"detection/mahalanobis/{attack}/apcer" for attack in range(1, 10)} < recorded.keys()
     shown = {path.name for path in (run.path / "detection").iterdir()}
     assert shown == {"roc", "scores"}
+
+
+def test_mvtecs_folders_have_their_defects_as_attacks(tmp_path: Path) -> None:
+    """Bergmann et al. 2019: train/good, test/good, test/DEFECT and ground_truth/DEFECT."""
+    for place in ("train/good", "test/good", "test/scratch", "ground_truth/scratch"):
+        (tmp_path / "bottle" / place).mkdir(parents=True)
+        for number in range(2):
+            picture = PIL.Image.new("RGB", (8, 8), (10 * number, 0, 0))
+            picture.save(tmp_path / "bottle" / place / f"00{number}.png")
+    train, test = (
+        image_folder.load(tmp_path / "bottle", tmp_path / "cache", split, resolution=8)
+        for split in ("train", "test")
+    )
+    assert (len(train), len(test)) == (2, 4)
+    genuine, forged = by_attack(torch.arange(4.0), train, test)
+    assert genuine.tolist() == [0, 1]
+    assert {name: scores.tolist() for name, scores in forged.items()} == {"scratch": [2, 3]}
