@@ -276,6 +276,7 @@ PART = """
 import torch
 from torch import nn
 
+from touchstone.authenticity.detectors.detector import Detector
 from touchstone.data.images import Images
 
 
@@ -310,7 +311,13 @@ class Discriminator(nn.Module):
 
 def load(split):
     pixels = torch.arange(64, dtype=torch.uint8).view(1, 1, 8, 8)
-    return Images(pixels.repeat(32, 1, 1, 1), None, ())
+    labels = torch.arange(48) % (1 if split == "train" else 2)
+    return Images(pixels.repeat(48, 1, 1, 1), labels, ("square", "round"))
+
+
+class Darkness(Detector):
+    def score(self, samples):
+        return -samples.mean((1, 2, 3))
 
 
 class Brightness:
@@ -348,6 +355,10 @@ resolution: 8
 channels: 1
 load: {_target_: parts.load, _partial_: true}
 """,
+    "detector/darkness": """
+# @package detectors
+darkness: {_target_: parts.Darkness}
+""",
     "metrics/brightness": """
 figures:
   brightness: {_target_: parts.Brightness}
@@ -356,14 +367,15 @@ figures:
 
 
 def test_parts_from_outside_the_package(cli: Cli, tmp_path: Path) -> None:
-    """A loss, a network, a data set and a metric, each a class and a YAML, none known to us."""
+    """A loss, a network, data, a metric and a detector: a class and a YAML each, unknown to us."""
     (tmp_path / "parts.py").write_text(PART)
     for name, text in SETTINGS.items():
         path = tmp_path / "mine" / f"{name}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    words = ["loss=squares", "model=flat", "data=squares", "metrics=brightness", "logger=none"]
-    words += ["protocol.generated=32"]
+    words = ["loss=squares", "model=flat", "data=squares", "detector=[darkness]", "logger=none"]
+    words += ["metrics=[brightness,detection]", "metrics.figures.detection.false_alarms=0.1"]
+    words += ["protocol.generated=32", "subset=32"]
     cli(
         "train",
         "--config-dir",
@@ -377,6 +389,7 @@ def test_parts_from_outside_the_package(cli: Cli, tmp_path: Path) -> None:
     assert run.name.endswith("_flat_squares_squares_s0")
     summary = json.loads((run / "summary.json").read_text())
     assert summary["figures"]["brightness32"] > 0
+    assert summary["figures"]["detection/darkness/round/auroc"] == 0.5  # of equal pictures
     cli("sample", f"run={run}", "n=4", PYTHONPATH=str(tmp_path))
 
 
