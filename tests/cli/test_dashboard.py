@@ -98,7 +98,10 @@ def served(environment: dict[str, str], runs: Path, port: int) -> Iterator[str]:
             yield address
         finally:
             process.send_signal(signal.SIGINT)
-            rest, errors = process.communicate(timeout=20)
+            try:
+                rest, errors = process.communicate(timeout=60)
+            finally:
+                process.kill()  # or `Popen` would wait for it for ever
     assert (rest, errors, process.returncode) == ("", "", 0)
 
 
