@@ -154,7 +154,7 @@ def test_the_evaluation_leaves_the_training_as_it_was(train: Train) -> None:
         (["every.log=0"], "every.log=0: it has to be a whole number, 1 or more"),
         (["gradient_clip=0"], "gradient_clip=0: it has to be null or a number above 0"),
         (["data.resolution=37"], "data.resolution"),
-        (["data.channels=2"], "data.channels=2: it has to be 1 (grey) or 3 (colour)"),
+        (["data.channels=4"], "data.channels=4: it has to be 1 (grey), 2 (grey, beside its"),
         (["model.width=0"], "model.width=0: it has to be a whole number, 1 or more"),
         (["data=image_folder", "data.path=nowhere", "metrics=none"], "nowhere"),
         (["data=image_folder", "metrics=none"], "data.path"),
