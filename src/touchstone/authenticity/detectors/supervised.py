@@ -1,4 +1,4 @@
-"""A classifier that was shown counterfeits: the ceiling that the others are measured by."""
+"""A classifier that was shown counterfeits, beside which the others stand who were not."""
 
 from collections.abc import Callable
 
@@ -9,7 +9,6 @@ from torch.nn.functional import softplus
 from touchstone.authenticity.detectors.detector import Detector
 from touchstone.authenticity.learning import learn, seeded
 from touchstone.data.split import Split
-from touchstone.trained import Trained
 
 
 class Supervised(Detector):
@@ -35,10 +34,6 @@ class Supervised(Detector):
         self._counterfeits, self.leave_out, self.iterations = counterfeits, leave_out, iterations
         with seeded(0):
             self.network = network()
-
-    def prepare(self, trained: Trained, shape: tuple[int, ...]) -> None:
-        """Needs nothing of the run."""
-        super().prepare(trained, shape)
 
     def fit(self, genuine: Split) -> None:
         """Learns from genuine items and, unlike every other detector, from counterfeits."""
