@@ -107,10 +107,15 @@ def concluding(run: Run, trackers: dict[str, Any]) -> Iterator[tuple[str, str]]:
     if result["status"] == "pruned":
         reason = "half of the sweep's other runs were better there"
         yield "ended early", f"at {result['images']:,} images: {reason}"
-    for number, (name, value) in enumerate(result.get("figures", {}).items()):
+    figures = result.get("figures", {})
+    # Detection has a hundred, by detector, attack and figure: these are in the record alone.
+    told = {name: value for name, value in figures.items() if name.count("/") < 2}
+    for number, (name, value) in enumerate(told.items()):
         best = result.get("best") if number == 0 else None
         suffix = f"   (best {best['figure']:.2f} at {best['images']:,} images)" if best else ""
         yield name, f"{value:.2f}{suffix}"
+    if more := len(figures) - len(told):
+        yield "figures", f"{more} more in {shown(run.path / 'figures.jsonl')}"
     yield "cost", ", ".join(costs(result))
     yield "run", str(shown(run.path))
     for path in sorted((run.path / "profile").glob("*")):
