@@ -124,6 +124,16 @@ def test_dragan_by_hand() -> None:
     assert close(value, 10 * ((first - 1) ** 2 + (second - 1) ** 2) / 2)
 
 
+def test_packs_of_samples_are_points_together() -> None:
+    # D of two samples is 3 x_1 + 4 x_2: its gradient at a pack has the norm 5, (5 - 1)^2 = 16.
+    def judge(samples: Tensor) -> Tensor:
+        return samples.reshape(-1, 2) @ torch.tensor([3.0, 4.0])
+
+    assert gradients(judge, torch.ones(6, 1)).tolist() == [[3.0, 4.0]] * 3
+    packs = critique(judge, real=torch.ones(6, 1), fake=torch.zeros(6, 1))
+    assert close(valued(GradientPenalty(10), packs), 160)
+
+
 def test_drift_by_hand() -> None:
     # The real logits are 0.4375 and 3.9375; the fake ones play no part.
     assert close(valued(Drift(0.001), critique(half_square)), 0.001 * (0.4375**2 + 3.9375**2) / 2)

@@ -24,7 +24,7 @@ def check(settings: DictConfig) -> None:
     if settings.data.resolution is None and "resolution" in settings.model.generator:
         raise UsageError(
             f"model={settings.model.name}: it makes images, and data={settings.data.name} has "
-            "none; use model=mlp_plane"
+            f"none; use model={'ctgan' if 'layout' in settings.data else 'mlp_plane'}"
         )
     normalization, allowed = settings.model.normalization, list(settings.loss.normalizations)
     if normalization not in allowed:
@@ -40,6 +40,17 @@ def check(settings: DictConfig) -> None:
         raise UsageError(
             f"model.normalization={normalization}: the discriminator of model="
             f"{settings.model.name} has {' or '.join(has)}, by its design"
+        )
+    if "layout" in settings.model.generator and "layout" not in settings.data:
+        raise UsageError(
+            f"model={settings.model.name}: it makes rows of a table, and data={settings.data.name} "
+            "is none; use data=adult, or data=table data.path=FILE"
+        )
+    pack = settings.model.get("pack", 1)
+    if settings.batch_size % pack:
+        raise UsageError(
+            f"batch_size={settings.batch_size}: model.pack={pack} rows are judged at once; it has "
+            f"to be a multiple of {pack}"
         )
     if settings.model.head.get("classes", 0) is None:
         raise UsageError(

@@ -116,7 +116,8 @@ class Batches:
         self._device, self._workers = torch.device(device), workers
         self._fits = images.nbytes <= memory
         self._images = images.to(self._device, memory_format) if self._fits else images
-        self._order = Order(len(images), seed, self._images.device)
+        ordered = getattr(self._images, "order", None)  # conditional rows have an order of their own
+        self._order = (ordered and ordered(seed)) or Order(len(images), seed, self._images.device)
 
     def __len__(self) -> int:
         """The iterations from `start` to `stop`."""

@@ -32,7 +32,8 @@ def gradients(discriminator: Callable[[Tensor], Tensor], samples: Tensor) -> Ten
         logits = discriminator(leaf)
         # A logit depends on its own sample alone, so the sum's gradient holds each logit's own.
         (gradient,) = torch.autograd.grad(logits.sum(), leaf, create_graph=True)
-    return gradient.flatten(start_dim=1)
+    # Where several samples have one logit (`ctgan.Discriminator`), they are one point together.
+    return gradient.reshape(len(logits), -1)
 
 
 class GradientPenalty(Term):

@@ -9,6 +9,8 @@ runs/2026-11-22_14-03-59_dcgan_wgan_gp_fashion_mnist_s0/
   figures.jsonl          one line a figure of an evaluation, with its protocol, append-only
   samples/000064000.png  grids from the same latents, named by images
   checkpoints/           last.ckpt and best.ckpt
+  table.json             of a table: its columns, and how its rows are encoded
+  secret                 of a private run, its owner's alone: what its noise comes from
   generator.safetensors  the averaged generator with its configuration
   summary.json           how it ended
 ```
@@ -136,6 +138,11 @@ class Run:
     def checkpoint(self, which: str = "last") -> Path:
         """Where the checkpoint `last` or `best` lies."""
         return self.path / "checkpoints" / f"{which}.ckpt"
+
+    @property
+    def table(self) -> Path:
+        """Of a table: its columns, and how its rows are encoded."""
+        return self.path / "table.json"
 
     @property
     def generator(self) -> Path:
