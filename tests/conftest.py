@@ -1,9 +1,12 @@
 """What the tests share: the command line in a process of its own, and in this one."""
 
+import logging
 import os
 import shutil
 import subprocess
 import sys
+import traceback
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,6 +16,7 @@ from hydra import compose, initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, open_dict
 
+from touchstone.cli import main
 from touchstone.cli.front import explained, register_resolvers
 
 if TYPE_CHECKING:
@@ -60,6 +64,51 @@ def cli(environment: dict[str, str], tmp_path: Path) -> Cli:
         )
         assert done.returncode == status, f"exit status {done.returncode}\n{done.stderr}"
         return done
+
+    return run
+
+
+@pytest.fixture
+def here(
+    environment: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> Cli:
+    """As `cli`, but in this process, which need not import torch and Lightning once more."""
+
+    def told(*warning: Any, **_: Any) -> None:
+        sys.stderr.write(warnings.formatwarning(*warning[:4]))  # and pytest would keep it
+
+    def run(
+        *words: str, cwd: Path | None = None, status: int = 0, **variables: str
+    ) -> "subprocess.CompletedProcess[str]":
+        code: Any = 0
+        capfd.readouterr()
+        with monkeypatch.context() as patch, warnings.catch_warnings():
+            warnings.resetwarnings()
+            for kind in (DeprecationWarning, PendingDeprecationWarning, ResourceWarning):
+                warnings.simplefilter("ignore", kind)  # as Python does
+            patch.setattr(warnings, "showwarning", told)
+            for name in KEYS:
+                patch.delenv(name, raising=False)
+            own = {"HYDRA_FULL_ERROR": "1"}  # which the front door sets, and here is taken back
+            for name, value in (environment | variables | own).items():
+                patch.setenv(name, value)
+            patch.chdir(cwd or tmp_path)
+            patch.setattr(sys, "argv", ["touchstone", *words])
+            patch.setattr("touchstone.cli.called", [])
+            patch.setattr(logging.getLogger(), "handlers", [])  # Hydra adds one of this stdout
+            try:
+                main()
+            except SystemExit as end:
+                code = end.code or 0
+            except Exception:
+                traceback.print_exc()
+                code = 1
+        said = capfd.readouterr()
+        assert code == status, f"exit status {code}\n{said.err}"
+        return subprocess.CompletedProcess(words, code, said.out, said.err)
 
     return run
 

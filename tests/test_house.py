@@ -19,9 +19,9 @@ FLOORS = (
     {"losses", "augmentations", "average", "batch_norm", "schedules", "networks"},
     {"terms", "selection"},
     {"data", "pages", "pictures", "sampling", "tracking", "truncation"},
-    {"comparison", "metrics", "gan", "trained"},
+    {"comparison", "metrics", "gan", "synthesis", "trained"},
     {"cost", "fitting", "graphs", "sheets", "strategies"},
-    {"authenticity", "callbacks"},
+    {"authenticity", "callbacks", "privacy"},
     {"cli"},
 )
 # Libraries, beside Python's own, of the rooms that may not have just any.

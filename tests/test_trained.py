@@ -46,6 +46,7 @@ def test_a_loaded_generator_is_the_averaged_one(tiny_run: Path) -> None:
     assert not trained.generator.training
     assert not trained.discriminator.training
     assert trained.images == 640
+    assert trained.table is None
 
 
 def test_samples_of_a_run(tiny_run: Path) -> None:
@@ -192,6 +193,7 @@ def linear(**changes: Any) -> str:
         {"generator": "null"},
         {"generator": linear(no_such_argument=1)},
         {"generator": linear(in_features=3)},  # weights of another shape
+        {"generator": linear(), "table": "{}"},
     ],
 )
 def test_a_file_of_another_kind_is_refused(metadata: dict[str, str] | None, tmp_path: Path) -> None:
@@ -200,7 +202,7 @@ def test_a_file_of_another_kind_is_refused(metadata: dict[str, str] | None, tmp_
 
     with pytest.raises(
         UsageError,
-        match=r"generator\.safetensors: (damaged, or no generator|its weights do not fit)",
+        match=r"generator\.safetensors: (damaged, or no (generator|table)|its weights do not fit)",
     ):
         load(path)
 

@@ -32,6 +32,9 @@ Seen: TypeAlias = dict[str, Tensor]
 # The terms that are due at each update of an iteration, by name; the generator's is the last.
 Due: TypeAlias = tuple[tuple[str, ...], ...]
 Updates: TypeAlias = Callable[[Due, Tensor, Tensor | None], Seen]
+# An update of the discriminator by its parts and the terms that are due, which says whether the
+# last fake samples are kept for the generator's.
+Discrimination: TypeAlias = Callable[[Sequence["Part"], Collection[str], bool], Seen]
 
 
 class Player:
@@ -265,41 +268,75 @@ class GAN(LightningModule):
         self._follow(self._before, self.images - self._before)
         return seen
 
-    def updates(self, due: Due, samples: Tensor, labels: Tensor | None) -> Seen:
+    def updates(
+        self,
+        due: Due,
+        samples: Tensor,
+        labels: Tensor | None,
+        discriminate: Discrimination | None = None,
+    ) -> Seen:
         """Updates the discriminator `critic_steps` times, then the generator.
 
         All that an iteration does on the device but for the average, with nothing read back: what
         depends on the place in the run is in tensors, or in `due`. It ends with the callbacks'
         `on_iteration_end`, of which the same holds.
+
+        Args:
+            due: the terms of each update.
+            samples: real ones, of all updates in a row.
+            labels: theirs.
+            discriminate: carries out an update of the discriminator; by default on its loss, as it
+                is written (`touchstone.privacy.updates.Private` sees no more than noise lets it).
         """
+        discriminate = discriminate or self._update_discriminator
         seen: Seen = {}
         *critic, last = due
         splits = self._split(samples, labels)
         for step, (names, parts) in enumerate(zip(critic, splits, strict=True)):
             # The last fake samples serve the generator's update too, where memory holds them all.
             kept = step == self.critic_steps - 1 and len(parts) == 1
-            seen = self._update_discriminator(parts, names, kept)
+            seen = discriminate(parts, names, kept)
         seen |= self._update_generator(parts, last)
         for callback in self._watching:
             callback.on_iteration_end(self, seen)
         return seen
 
+    def fakes(self, part: Part, keep: bool) -> Tensor:
+        """Generates a part's fake samples, detached; the part keeps them with the graph, or not."""
+        with torch.set_grad_enabled(keep):
+            fake: Tensor = self.generator(part.latents, part.labels)
+        part.fake = fake if keep else None
+        return fake.detach()
+
     def discriminator_loss(
-        self, part: Part, fake: Tensor, names: Collection[str]
+        self,
+        part: Part,
+        fake: Tensor,
+        names: Collection[str],
+        copies: nn.Module | None = None,
     ) -> tuple[Tensor, Seen]:
-        """What the discriminator minimizes: its loss, and the terms of these names."""
+        """What the discriminator minimizes: its loss, and the terms of these names.
+
+        Args:
+            part: the real samples, and where the noise comes from.
+            fake: samples `(N, ...)`, detached.
+            names: of the terms that are due.
+            copies: what judges in the discriminator's place, by default itself.
+        """
+        discriminator = self.discriminator if copies is None else copies
+        judge = self.judge if copies is None else self._asked(copies)
         real = self.augmentation(part.real, part.draws, self._spent)
         fake = self.augmentation(fake, part.draws, self._spent)
         critique = Critique(
             # A compiled network has no second derivative: `forward` is as it was written.
-            discriminator=lambda samples: self.discriminator.forward(samples, part.labels),
+            discriminator=lambda samples: discriminator.forward(samples, part.labels),
             real=real,
             fake=fake,
-            judge=lambda: self._judge_both(real, fake, part.labels),
+            judge=lambda: self._judge_both(judge, real, fake, part.labels),
             draws=part.draws,
             labels=part.labels,
             latents=part.latents,
-            networks=(self.generator, self.discriminator),
+            networks=(self.generator, discriminator),
         )
         # Each pass moves the vectors of spectral normalization, of which a compiled pass keeps no
         # copy for its way back: so the terms' own passes come first.
@@ -329,7 +366,8 @@ class GAN(LightningModule):
         """What the generator minimizes: its loss, and the terms of these names."""
 
         def judged(samples: Tensor) -> Verdict:
-            return self._judge(self.augmentation(samples, part.draws, self._spent), part.labels)
+            changed = self.augmentation(samples, part.draws, self._spent)
+            return self._judge(self.judge, changed, part.labels)
 
         creation = Creation(
             real=part.real,
@@ -352,6 +390,12 @@ class GAN(LightningModule):
             "loss/generator": loss.detach(),
             **{f"term/generator/{name}": term.detach() for name, term in terms.items()},
         }
+
+    def step_discriminator(self) -> Seen:
+        """Takes a step by the gradients that the discriminator's parameters hold."""
+        seen = self._step(self._discriminator)
+        self.constraint(self.discriminator)
+        return seen
 
     def configure_optimizers(self) -> list[Optimizer]:
         """Makes the generator's optimizer, then the discriminator's."""
@@ -384,14 +428,9 @@ class GAN(LightningModule):
     ) -> Seen:
         def losses() -> Iterator[tuple[Tensor, Seen]]:
             for part in parts:
-                with torch.set_grad_enabled(keep):
-                    fake = self.generator(part.latents, part.labels)
-                part.fake = fake if keep else None
-                yield self.discriminator_loss(part, fake.detach(), names)
+                yield self.discriminator_loss(part, self.fakes(part, keep), names)
 
-        seen = self._update(self._discriminator, losses(), len(parts))
-        self.constraint(self.discriminator)
-        return seen
+        return self._descend(self._discriminator, losses(), len(parts)) | self.step_discriminator()
 
     def _update_generator(self, parts: Sequence[Part], names: Collection[str]) -> Seen:
         def losses() -> Iterator[tuple[Tensor, Seen]]:
@@ -402,18 +441,22 @@ class GAN(LightningModule):
                 yield self.generator_loss(part, fake, names)
 
         self._discriminator.learn(False)  # its gradients are neither needed nor stored
-        seen = self._update(self._generator, losses(), len(parts))
+        seen = self._descend(self._generator, losses(), len(parts)) | self._step(self._generator)
         self._discriminator.learn(True)
         return seen
 
-    def _update(self, player: Player, losses: Iterable[tuple[Tensor, Seen]], parts: int) -> Seen:
-        """Takes one step of a network on the mean of its parts' losses, over all processes."""
+    def _descend(self, player: Player, losses: Iterable[tuple[Tensor, Seen]], parts: int) -> Seen:
+        """Computes the gradient of the mean of a network's parts' losses."""
         player.optimizer.zero_grad()
         seen = []
         for loss, shown in losses:  # made one after the other: the last one's graph is gone by then
             self._scaler.scale(loss if parts == 1 else loss / parts).backward()
             seen.append(shown)
-        result = _joined(seen)
+        return _joined(seen)
+
+    def _step(self, player: Player) -> Seen:
+        """Takes a step by a network's gradients, over all processes; shows a norm that it clips."""
+        result: Seen = {}
         if processes.number() > 1:
             gradients = [weight.grad for weight in player.weights if weight.grad is not None]
             processes.average(gradients + player.statistics)
@@ -452,20 +495,24 @@ class GAN(LightningModule):
             )
         return Examiner(self.discriminator)
 
+    def _asked(self, network: nn.Module) -> nn.Module:
+        """A network in the discriminator's place, as it is asked for a verdict."""
+        return network if self._examiner is None else Examiner(network)
+
     def _judge_both(
-        self, real: Tensor, fake: Tensor, labels: Tensor | None
+        self, judge: nn.Module, real: Tensor, fake: Tensor, labels: Tensor | None
     ) -> tuple[Verdict, Verdict]:
         """Judges real and fake samples together where nothing mixes those of a batch."""
         if self._apart:
-            return self._judge(real, labels), self._judge(fake, labels)
+            return self._judge(judge, real, labels), self._judge(judge, fake, labels)
         both_labels = None if labels is None else torch.cat([labels, labels])
-        both = self._judge(torch.cat([real, fake]), both_labels)
+        both = self._judge(judge, torch.cat([real, fake]), both_labels)
         halves = {name: value.chunk(2) for name, value in both.items()}
         return tuple({name: each[n] for name, each in halves.items()} for n in (0, 1))  # type: ignore[return-value]
 
-    def _judge(self, samples: Tensor, labels: Tensor | None) -> Verdict:
+    def _judge(self, judge: nn.Module, samples: Tensor, labels: Tensor | None) -> Verdict:
         """The discriminator's verdict, in full precision whatever the networks run in."""
-        verdict = self.judge(samples, labels)
+        verdict = judge(samples, labels)
         if isinstance(verdict, Tensor):
             return {"logits": verdict.float()}
         return {name: value.float() for name, value in verdict.items()}

@@ -6,7 +6,7 @@ import json
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -17,6 +17,9 @@ from touchstone.errors import UsageError
 from touchstone.sampling import samples
 from touchstone.truncation import sampled_as
 
+if TYPE_CHECKING:
+    from touchstone.data.tables.encoding import Encoder
+
 
 @dataclass
 class Trained:
@@ -26,16 +29,18 @@ class Trained:
         generator: the averaged generator, in eval mode.
         discriminator: in eval mode; none in an exported file.
         images: how many images it was trained with; none in an exported file.
+        table: of a generator of a table's rows, what turns them into a frame: `table.decode(rows)`.
     """
 
     generator: nn.Module
     discriminator: nn.Module | None = None
     images: int | None = None
+    table: "Encoder | None" = None
 
     def sample(
         self, number: int, seed: int = 0, *, truncation: float | None = None, standing: int = 0
     ) -> Tensor:
-        """Draws samples, `(number, C, H, W)` in [-1, 1].
+        """Draws samples in [-1, 1]: images `(number, C, H, W)`, or rows `(number, F)`.
 
         The first latents are the same for any number, and the first samples up to rounding.
 
@@ -70,18 +75,26 @@ def load(path: str | Path, checkpoint: str = "last", *, folder: str | Path = "ru
     return _checkpoint(path, checkpoint, Path(folder))
 
 
-def save(generator: nn.Module, configuration: dict[str, Any], path: Path) -> None:
-    """Writes a generator and the configuration that rebuilds it to one safetensors file.
+def save(
+    generator: nn.Module,
+    configuration: dict[str, Any],
+    path: Path,
+    table: "Encoder | None" = None,
+) -> None:
+    """Writes a generator and what rebuilds it to one safetensors file, enough to sample from.
 
     Args:
         generator: whose weights.
         configuration: its class as `_target_`, and the arguments it was made with.
         path: the file, written whole or not at all.
+        table: of a generator of a table's rows, what turns them into a frame.
     """
     partial = path.with_name(f".{path.name}.partial")
     tensors = {name: value.contiguous() for name, value in generator.state_dict().items()}
     # Not by safetensors' own function, which lets nobody but the owner read the file.
     metadata = {"generator": json.dumps(configuration)}
+    if table is not None:
+        metadata["table"] = table.to_json()
     partial.write_bytes(serialized(tensors, metadata=metadata))
     partial.replace(path)
 
@@ -125,13 +138,16 @@ def weights_hash(network: nn.Module) -> str:
 def _exported(path: Path) -> Trained:
     try:
         with safe_open(path, framework="pt") as file:
-            configuration = dict(json.loads((file.metadata() or {})["generator"]))
+            metadata = file.metadata() or {}
+            configuration = dict(json.loads(metadata["generator"]))
             weights = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except FileNotFoundError:
         raise UsageError(f"{path}: there is no such file") from None
     except (SafetensorError, KeyError, TypeError, ValueError, OSError) as error:
         raise UsageError(f"{path}: damaged, or no generator of touchstone ({error})") from error
-    return Trained(_restored(configuration, weights, path))
+    return Trained(
+        _restored(configuration, weights, path), table=_table(metadata.get("table"), path)
+    )
 
 
 def _checkpoint(path: Path, which: str, folder: Path) -> Trained:
@@ -148,6 +164,7 @@ def _checkpoint(path: Path, which: str, folder: Path) -> Trained:
         _restored(networks["generator"], _part(weights, "average.network."), file),
         _restored(networks["discriminator"], _part(weights, "discriminator."), file),
         content["images"],
+        _table(run.table.read_text() if run.table.exists() else None, run.table),
     )
 
 
@@ -161,6 +178,18 @@ def _restored(configuration: dict[str, Any], weights: dict[str, Tensor], file: P
             f"{file}: its weights do not fit {configuration.get('_target_')} as it was configured"
         ) from error
     return network.eval()
+
+
+def _table(text: str | None, file: Path) -> "Encoder | None":
+    """Reads a file's table, if it has one; of images there is no need for Polars."""
+    if text is None:
+        return None
+    from touchstone.data.tables.encoding import Encoder
+
+    try:
+        return Encoder.from_json(text)
+    except UsageError as error:
+        raise UsageError(f"{file}: {error}") from error
 
 
 def _part(weights: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

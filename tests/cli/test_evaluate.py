@@ -47,19 +47,19 @@ def test_a_runs_figures_are_printed_and_recorded(cli: Cli, run: Path) -> None:
 
 
 def test_a_figure_can_be_computed_again_from_the_run_and_from_its_samples(
-    cli: Cli, run: Path, tmp_path: Path
+    cli: Cli, here: Cli, run: Path, tmp_path: Path
 ) -> None:
-    for _ in range(2):
-        cli("evaluate", f"run={run}", *QUICK)
+    for way in (cli, here):
+        way("evaluate", f"run={run}", *QUICK)
     first, second = Run(run).figures()
     assert first.value == second.value
     assert first.protocol == second.protocol
     # The same latents, by the same seed, as a file of arrays and as a folder of pictures.
-    cli("sample", f"run={run}", "n=100", "format=npz", f"to={tmp_path / 'made.npz'}")
-    cli("sample", f"run={run}", "n=100", "format=png", f"to={tmp_path / 'made'}")
+    here("sample", f"run={run}", "n=100", "format=npz", f"to={tmp_path / 'made.npz'}")
+    here("sample", f"run={run}", "n=100", "format=png", f"to={tmp_path / 'made'}")
     for fake in ("made.npz", "made"):
         words = (f"fake={fake}", "data=digits", "protocol.extractor=fashion", "to=there")
-        cli("evaluate", *words, "metrics.interval=null")
+        here("evaluate", *words, "metrics.interval=null")
     made = [
         json.loads(line) for line in (tmp_path / "there/figures.jsonl").read_text().splitlines()
     ]
@@ -68,20 +68,20 @@ def test_a_figure_can_be_computed_again_from_the_run_and_from_its_samples(
 
 
 def test_a_run_is_evaluated_by_its_own_protocol_unless_another_is_named(
-    cli: Cli, run: Path
+    here: Cli, run: Path
 ) -> None:
     config = run / "config.yaml"
     config.write_text(config.read_text().replace("generated: 10000", "generated: 70"))
     words = (f"run={run}", "metrics.interval=null")
-    assert list(said(cli("evaluate", *words))) == ["fid70_fashion"]
-    assert list(said(cli("evaluate", *words, "protocol.seed=1"))) == ["fid70_fashion"]
-    named = said(cli("evaluate", *words, "protocol=default", "protocol.generated=80"))
+    assert list(said(here("evaluate", *words))) == ["fid70_fashion"]
+    assert list(said(here("evaluate", *words, "protocol.seed=1"))) == ["fid70_fashion"]
+    named = said(here("evaluate", *words, "protocol=default", "protocol.generated=80"))
     assert list(named) == ["fid80_fashion"]
     assert [figure.protocol["seed"] for figure in Run(run).figures()] == [0, 1, 0]
 
 
 def test_truncation_is_part_of_the_protocol_also_of_an_earlier_versions_run(
-    cli: Cli, run: Path
+    here: Cli, run: Path
 ) -> None:
     config = run / "config.yaml"
     text = config.read_text()
@@ -91,8 +91,8 @@ def test_truncation_is_part_of_the_protocol_also_of_an_earlier_versions_run(
         text = text.replace(line, "")
     config.write_text(text)
     words = ("protocol.truncation=0.5", "protocol.standing=2")
-    cli("evaluate", f"run={run}", *QUICK)
-    printed = said(cli("evaluate", f"run={run}", *QUICK, *words))
+    here("evaluate", f"run={run}", *QUICK)
+    printed = said(here("evaluate", f"run={run}", *QUICK, *words))
     assert list(printed) == ["fid100_fashion_t0.5_standing2"]
     plain, truncated = Run(run).figures()
     assert truncated.protocol == {**plain.protocol, "truncation": 0.5, "standing": 2}
@@ -100,7 +100,7 @@ def test_truncation_is_part_of_the_protocol_also_of_an_earlier_versions_run(
     assert truncated.value != plain.value
 
 
-def test_a_runs_tracker_is_told(cli: Cli, run: Path) -> None:
+def test_a_runs_tracker_is_told(here: Cli, run: Path) -> None:
     config = run / "config.yaml"
     config.write_text(
         config.read_text().replace(
@@ -108,11 +108,11 @@ def test_a_runs_tracker_is_told(cli: Cli, run: Path) -> None:
             "logger:\n  csv: {_target_: touchstone.tracking.loggers.csv, _partial_: true}",
         )
     )
-    cli("evaluate", f"run={run}", *QUICK)
+    here("evaluate", f"run={run}", *QUICK)
     assert (run / "csv" / "metrics.csv").read_text().startswith("fid100_fashion,step")
 
 
-def test_folders_of_pictures_are_compared(cli: Cli, tmp_path: Path) -> None:
+def test_folders_of_pictures_are_compared(here: Cli, tmp_path: Path) -> None:
     draws = numpy.random.default_rng(0)
     for name in ("fake", "real"):
         (tmp_path / name).mkdir()
@@ -120,7 +120,7 @@ def test_folders_of_pictures_are_compared(cli: Cli, tmp_path: Path) -> None:
             pixels = draws.integers(0, 256, (12, 9, 3), dtype=numpy.uint8)
             PIL.Image.fromarray(pixels).save(tmp_path / name / f"{number}.png")
     words = ("fake=fake", "real=real", "protocol.extractor=fashion", "to=there")
-    figures = said(cli("evaluate", *words, "metrics=[fid,prdc]"))
+    figures = said(here("evaluate", *words, "metrics=[fid,prdc]"))
     assert {"fid70_fashion", "fid70_fashion/infinity", "precision70_fashion"} <= set(figures)
     line = json.loads((tmp_path / "there" / "figures.jsonl").read_text().splitlines()[0])
     assert line["protocol"]["reference"] == "all"
@@ -156,13 +156,13 @@ def test_folders_of_pictures_are_compared(cli: Cli, tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_word_gets_one_message(
-    cli: Cli, run: Path, tmp_path: Path, words: list[str], message: str
+    here: Cli, run: Path, tmp_path: Path, words: list[str], message: str
 ) -> None:
     (tmp_path / "empty").mkdir()
     numpy.savez(tmp_path / "floats.npz", samples=numpy.random.default_rng(0).random((100, 8, 8, 1)))
     numpy.savez(tmp_path / "one.npz", samples=numpy.full((1, 8, 8, 1), 7, numpy.uint8))
     before = sorted(run.rglob("*"))
-    done = cli("evaluate", *(word.replace("RUN", run.name) for word in words), status=1)
+    done = here("evaluate", *(word.replace("RUN", run.name) for word in words), status=1)
     assert message in done.stderr, done.stderr
     assert done.stderr.startswith("touchstone: ")
     assert len(done.stderr.splitlines()) == 1

@@ -8,7 +8,11 @@ from omegaconf import OmegaConf
 
 import touchstone
 from touchstone.cli.export import export
+from touchstone.data.tables.encoding import Encoder
+from touchstone.data.tables.schema import Category, Schema
 from touchstone.errors import UsageError
+from touchstone.tracking.run import Run
+from touchstone.trained import build
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -37,6 +41,39 @@ def test_by_default_into_the_runs_own_folder(
 
     assert capsys.readouterr().out == f"{path}\n"
     assert path.read_bytes() == before
+
+
+def test_a_table_goes_with_its_generator(tmp_path: Path) -> None:
+    table = Encoder(Schema((Category("sex", ("Female", "Male")),)), {})
+    layout = [list(block) for block in table.layout]
+    networks = {
+        part: {
+            "_target_": f"touchstone.networks.ctgan.{part.title()}",
+            "layout": layout,
+            "width": 4,
+        }
+        for part in ("generator", "discriminator")
+    }
+    networks["generator"]["noise"] = 3
+    run = Run.create(tmp_path, "people", "data: {}", networks)
+    parts = {"average.network.": "generator", "discriminator.": "discriminator"}
+    state = {
+        prefix + name: value
+        for prefix, part in parts.items()
+        for name, value in build(networks[part]).state_dict().items()
+    }
+    torch.save({"state_dict": state, "images": 640}, run.checkpoint())
+    run.table.write_text(table.to_json())
+    settings = {"run": str(run.path), "checkpoint": "last", "to": None, "runs_dir": "runs"}
+    export(OmegaConf.create(settings))
+
+    trained, exported = touchstone.load(run.path), touchstone.load(run.generator)
+    assert trained.table == exported.table == table
+    assert table.decode(exported.sample(9)).equals(table.decode(trained.sample(9)))
+
+    run.table.write_text("{}")
+    with pytest.raises(UsageError, match=r"table\.json: damaged, or no table"):
+        touchstone.load(run.path)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -222,10 +223,16 @@ def test_rerun_starts_a_new_run_from_the_saved_configuration(train: Callable[...
     assert networks["generator"]["width"] == networks["discriminator"]["width"] == 8
 
 
+@pytest.fixture
+def finished(tiny_run: Path, tmp_path: Path) -> Path:
+    """A finished run of one's own, to be spoiled."""
+    return Path(shutil.copytree(tiny_run, tmp_path / "runs" / tiny_run.name))
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (["resume={run}"], "has spent its budget of images=32; to go on, give it more: images=64"),
+        (["resume={run}"], "spent its budget of images=640; to go on, give it more: images=1280"),
         (["resume={run}", "seed=1"], "seed=1: a run that is resumed keeps its settings"),
         (["resume={run}", "loss=hinge"], "loss=hinge: a run that is resumed keeps its settings"),
         (["rerun={run}", "loss=hinge"], "loss=hinge: a saved configuration keeps its parts"),
@@ -237,42 +244,38 @@ def test_rerun_starts_a_new_run_from_the_saved_configuration(train: Callable[...
 )
 def test_what_cannot_go_on_is_refused(
     train: Callable[..., Path],
+    finished: Path,
     capfd: pytest.CaptureFixture[str],
     words: list[str],
     message: str,
 ) -> None:
-    run = train("data=digits", "model.width=4", "batch_size=16", "images=32")
-    before = {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
-    capfd.readouterr()
-    train(*(word.format(run=run) for word in words), status=1)
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    train(*(word.format(run=finished) for word in words), status=1)
     said = capfd.readouterr().err
     assert message in said
     assert said.count("\n") == 1, said
-    assert before == {path: path.read_bytes() for path in run.rglob("*") if path.is_file()}
+    assert before == {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
 
 
 @pytest.mark.parametrize(
     "target", ["os.system", "builtins.eval", "torch.load", "touchstone.tracking.run.subprocess.run"]
 )
 def test_a_configuration_from_a_file_calls_parts_alone(
-    train: Callable[..., Path], capfd: pytest.CaptureFixture[str], target: str
+    train: Callable[..., Path], finished: Path, capfd: pytest.CaptureFixture[str], target: str
 ) -> None:
-    run = train("data=digits", "model.width=4", "batch_size=16", "images=32")
-    config = (run / "config.yaml").read_text()
-    (run / "config.yaml").write_text(
+    config = (finished / "config.yaml").read_text()
+    (finished / "config.yaml").write_text(
         config.replace("_target_: touchstone.losses.Vanilla", f"_target_: {target}")
     )
-    capfd.readouterr()
-    train(f"rerun={run}", status=1)
+    train(f"rerun={finished}", status=1)
     assert f"_target_={target}: refused" in capfd.readouterr().err
 
 
 @pytest.mark.parametrize("damage", ["truncated", "text", "code"])
 def test_a_bad_checkpoint_is_refused(
-    train: Callable[..., Path], capfd: pytest.CaptureFixture[str], damage: str
+    train: Callable[..., Path], finished: Path, capfd: pytest.CaptureFixture[str], damage: str
 ) -> None:
-    run = train("data=digits", "model.width=4", "batch_size=16", "images=32")
-    checkpoint = run / "checkpoints" / "last.ckpt"
+    checkpoint = finished / "checkpoints" / "last.ckpt"
     match damage:
         case "truncated":
             checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
@@ -280,8 +283,7 @@ def test_a_bad_checkpoint_is_refused(
             checkpoint.write_text("not a checkpoint")
         case "code":
             torch.save({"images": 16, "bomb": os.system}, checkpoint)
-    capfd.readouterr()
-    train(f"resume={run}", "images=64", status=1)
+    train(f"resume={finished}", "images=1280", status=1)
     said = capfd.readouterr().err
     assert str(checkpoint) in said
     assert "Traceback" not in said

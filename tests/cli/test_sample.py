@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy
+import polars as pl
 import pytest
 import torch
 from omegaconf import DictConfig, OmegaConf
@@ -13,6 +14,8 @@ import touchstone
 from touchstone.cli.formats import FORMATS
 from touchstone.cli.sample import sample
 from touchstone.data.images import quantize
+from touchstone.data.tables.encoding import Encoder, Modes
+from touchstone.data.tables.schema import Category, Key, Number, Schema
 from touchstone.errors import UsageError
 from touchstone.sheets.interpolation import between
 from touchstone.trained import build, save
@@ -243,3 +246,102 @@ def test_the_help_names_every_format(cli: Cli) -> None:
     text = cli("sample", "--help").stdout
     for name in FORMATS:
         assert f"\n  {name} " in text, name
+    assert "where.COLUMN=VALUE" in text
+
+
+TABLE = Encoder(
+    Schema(
+        (
+            Key("id"),
+            Number("hours per week", 1, 99, dtype="Int8"),
+            Category("income", ("<=50K", ">50K")),
+            Category("sex", ("Female", "Male"), missing=True),
+        )
+    ),
+    {"hours per week": Modes.between(1, 99)},
+)
+
+
+@pytest.fixture
+def people(tmp_path: Path) -> Path:
+    """An exported generator of a table's rows."""
+    configuration = {
+        "_target_": "touchstone.networks.ctgan.Generator",
+        "noise": 4,
+        "layout": [list(block) for block in TABLE.layout],
+        "width": 8,
+    }
+    torch.manual_seed(0)
+    path = tmp_path / "people.safetensors"
+    save(build(configuration), configuration, path, TABLE)
+    return path
+
+
+def test_rows_of_a_table(people: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    sample(settings(run=people, format="parquet"))
+    path = people.with_name("last_n1000_seed0.parquet")
+    assert capsys.readouterr() == (f"{path}\n", "")
+
+    trained = touchstone.load(people)
+    assert trained.table == TABLE
+    made = TABLE.decode(trained.sample(1_000))
+    frame = pl.read_parquet(path)
+    assert frame.schema == made.schema
+    assert frame.equals(made)
+
+    sample(settings(run=people, format="csv", n=7))
+    text = pl.read_csv(people.with_name("last_n7_seed0.csv"), schema=made.schema)
+    assert text.equals(made[:7])
+
+
+def test_rows_of_some_people_from_the_command_line(cli: Cli, people: Path) -> None:
+    where = ["where.income=>50K", "+where.sex=null", "where.hours per week=[30, 60]"]
+    done = cli("sample", f"run={people}", "n=300", "format=parquet", "seed=2", *where)
+
+    name = "last_n300_seed2_income=%3E50K_sex=null_hours%20per%20week=[30,%2060].parquet"
+    assert done.stdout == f"{people.with_name(name)}\n"
+    frame = pl.read_parquet(people.with_name(name).open("rb"))
+    assert frame["id"].to_list() == list(range(1, 301))
+    assert (frame["income"] == ">50K").all()
+    assert frame["sex"].is_null().all()
+    assert frame["hours per week"].is_between(30, 60).all()
+    every = TABLE.decode(touchstone.load(people).sample(2_500, seed=2))
+    fitting = every.filter(
+        pl.col("income") == ">50K",
+        pl.col("sex").is_null(),
+        pl.col("hours per week").is_between(30, 60),
+    )
+    assert frame.drop("id").equals(fitting.drop("id")[:300])
+    assert done.stderr == (
+        "where.income=>50K where.sex=null where.hours per week=[30, 60]: "
+        f"{len(fitting)} of the 2,500 rows made fit\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "message"),
+    [
+        ({}, [], "format=grid: the run is of a table; it has to be csv or parquet"),
+        ({"format": "npz"}, [], "format=npz: the run is of a table; it has to be csv or parquet"),
+        ({"format": "csv"}, ["sex"], "where.sex: name a value, as where.sex=VALUE"),
+        ({"format": "csv"}, ["sexes=Male"], "there is no such column; did you mean sex?"),
+        ({"format": "csv"}, ["sex=X"], "where.sex=X: the column has no such value; it has "),
+        ({"format": "csv"}, ["id=1"], "where.id=1: the column tells rows apart"),
+        ({"format": "csv", "labels": [1]}, [], "labels=[1]: the generator knows no classes"),
+        ({"format": "csv", "to": "t.parquet"}, [], "for format=csv it has to end in .csv"),
+    ],
+)
+def test_what_a_table_cannot_be_asked_for_is_said(
+    changes: dict[str, Any], where: list[str], message: str, people: Path
+) -> None:
+    with pytest.raises(UsageError) as caught:
+        sample(settings(run=people, **changes), where)
+    assert message in str(caught.value)
+    assert list(people.parent.iterdir()) == [people]
+
+
+def test_images_are_no_table(lively: Path) -> None:
+    with pytest.raises(UsageError, match="format=csv: the run is of no table; it has to be grid"):
+        sample(settings(run=lively, format="csv"))
+    with pytest.raises(UsageError, match=r"where\.sex=Male: the run is of no table"):
+        sample(settings(run=lively), ["sex=Male"])

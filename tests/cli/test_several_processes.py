@@ -196,14 +196,14 @@ def test_srun_starts_processes_that_find_each_other(
     assert said[1].strip() == ""  # one of them speaks for the job
 
 
-def test_a_job_s_name_is_one_run_s(cli: Callable[..., Any], tmp_path: Path) -> None:
+def test_a_job_s_name_is_one_run_s(cli: Callable[..., Any], here: Callable[..., Any]) -> None:
     job = {"RANK": "0", "LOCAL_RANK": "0", "WORLD_SIZE": "1", "TORCHELASTIC_RUN_ID": "mine"}
     job |= {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": "0", "LOCAL_WORLD_SIZE": "1"}
     words = [*SETTINGS, "trainer.devices=1", "images=32"]
     cli("train", *words, **job)
-    other = cli("train", *words, "seed=1", status=1, **job)
+    other = here("train", *words, "seed=1", status=1, **job)
     assert "torchrun-mine is already that of" in other.stderr
-    again = cli("train", *words, status=1, **job)
+    again = here("train", *words, status=1, **job)
     assert "has spent its budget" in again.stderr
 
 

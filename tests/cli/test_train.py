@@ -191,9 +191,9 @@ def test_the_evaluation_leaves_the_training_as_it_was(train: Train) -> None:
     ],
 )
 def test_a_wrong_word_gets_one_message(
-    cli: Cli, tmp_path: Path, words: list[str], message: str
+    here: Cli, tmp_path: Path, words: list[str], message: str
 ) -> None:
-    done = cli("train", "logger=none", *words, status=1)
+    done = here("train", "logger=none", *words, status=1)
     assert message in done.stderr, done.stderr
     assert done.stderr.strip().count("\n") == 0, done.stderr
     assert not (tmp_path / "runs").exists()
@@ -218,9 +218,9 @@ def test_debug_shows_the_traceback(cli: Cli) -> None:
     assert "images=-5" in done.stderr
 
 
-def test_runs_that_cannot_be_written(cli: Cli, tmp_path: Path) -> None:
+def test_runs_that_cannot_be_written(here: Cli, tmp_path: Path) -> None:
     (tmp_path / "runs").write_text("a file where the folder should be")
-    done = cli("train", *SMALL, "images=16", "metrics=none", "logger=none", status=1)
+    done = here("train", *SMALL, "images=16", "metrics=none", "logger=none", status=1)
     assert "runs_dir=runs: cannot write a run there" in done.stderr
     assert "Traceback" not in done.stderr
 
@@ -366,7 +366,9 @@ figures:
 }
 
 
-def test_parts_from_outside_the_package(cli: Cli, tmp_path: Path) -> None:
+def test_parts_from_outside_the_package(
+    cli: Cli, here: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A loss, a network, data, a metric and a detector: a class and a YAML each, unknown to us."""
     (tmp_path / "parts.py").write_text(PART)
     for name, text in SETTINGS.items():
@@ -390,7 +392,9 @@ def test_parts_from_outside_the_package(cli: Cli, tmp_path: Path) -> None:
     summary = json.loads((run / "summary.json").read_text())
     assert summary["figures"]["brightness32"] > 0
     assert summary["figures"]["detection/darkness/round/auroc"] == 0.5  # of equal pictures
-    cli("sample", f"run={run}", "n=4", PYTHONPATH=str(tmp_path))
+    monkeypatch.syspath_prepend(tmp_path)
+    here("sample", f"run={run}", "n=4")
+    del sys.modules["parts"]
 
 
 def test_several_loggers_at_once(train: Train) -> None:

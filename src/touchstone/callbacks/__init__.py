@@ -8,6 +8,7 @@ from touchstone.callbacks.field import Field
 from touchstone.callbacks.progress import Progress
 from touchstone.callbacks.pruning import Pruning
 from touchstone.callbacks.samples import Samples
+from touchstone.callbacks.spending import Spending
 
 __all__ = [
     "Checkpointing",
@@ -18,4 +19,5 @@ __all__ = [
     "Progress",
     "Pruning",
     "Samples",
+    "Spending",
 ]

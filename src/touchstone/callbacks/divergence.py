@@ -35,7 +35,8 @@ class Divergence(Callback):
     def on_iteration_end(self, module: GAN, seen: Seen) -> None:
         """Counts the iteration as long as it is finite."""
         terms = [value for name, value in seen.items() if name.startswith("term/")]
-        values = [seen["loss/discriminator"], seen["loss/generator"]]
+        # A private run does not tell what the discriminator's was.
+        values = [seen.get(name, seen["loss/generator"]) for name in self.QUANTITIES[:2]]
         values.append(sum(terms[1:], start=terms[0]) if terms else values[0])
         if self._counts is not None:
             zeros = torch.stack([torch.zeros_like(values[0]), *values]) * 0  # NaN if not finite

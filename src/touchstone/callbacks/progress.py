@@ -49,9 +49,11 @@ class Progress(Callback):
         if self._bar is None:
             return
         if module.passed(self.every):
+            losses = {"D": "loss/discriminator", "G": "loss/generator"}
             shown = {
-                "D": f"{float(outputs['loss/discriminator']):.3f}",
-                "G": f"{float(outputs['loss/generator']):.3f}",
+                player: f"{float(outputs[name]):.3f}"
+                for player, name in losses.items()
+                if name in outputs  # a private run does not tell the discriminator's
             }
             if figures := evaluation(trainer):
                 shown |= {name: f"{value:.2f}" for name, value in figures.latest.items()}

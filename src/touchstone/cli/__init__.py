@@ -11,6 +11,7 @@ VERBS = {
     "sample": "draw samples of a run: a grid, single pictures, arrays, an interpolation",
     "export": "write a run's averaged generator, with its configuration, to one file",
     "detect": "say of pictures whether they are genuine: a table, and a page with what looks wrong",
+    "audit": "attack synthetic records: what they leak, and what they are worth, on one page",
     "inspect": "check a data set: duplicates, corrupt and blank pictures, class balance, overlap",
     "dashboard": "open the local dashboard: runs' curves overlaid, their samples side by side",
 }

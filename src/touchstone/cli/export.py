@@ -28,5 +28,6 @@ def export(settings: DictConfig) -> None:
     run = Run.open(Path(settings.run), folder=Path(settings.runs_dir))
     path = Path(settings.to) if settings.to else run.generator
     path.parent.mkdir(parents=True, exist_ok=True)
-    save(load(run.path, settings.checkpoint).generator, run.networks["generator"], path)
+    trained = load(run.path, settings.checkpoint)
+    save(trained.generator, run.networks["generator"], path, trained.table)
     print(path)

@@ -1,10 +1,11 @@
-"""What `touchstone sample` writes: a table of formats by name."""
+"""What `touchstone sample` writes: formats by name, of images and of tables."""
 
 import math
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import numpy
 import torch
@@ -15,6 +16,7 @@ from tqdm import tqdm
 
 from touchstone.cli.front import plain
 from touchstone.data.images import quantize
+from touchstone.data.tables.writing import write
 from touchstone.errors import UsageError
 from touchstone.pictures import grid, picture, save_animation
 from touchstone.sampling import CHUNK, Sampler
@@ -22,7 +24,9 @@ from touchstone.sheets.arithmetic import arithmetic
 from touchstone.sheets.groups import classes, experts, numbered
 from touchstone.sheets.interpolation import rows, walk
 from touchstone.sheets.traversal import traversal
+from touchstone.synthesis import Synthesis
 
+Source = TypeVar("Source", Sampler, Synthesis)
 Write: TypeAlias = Callable[[Sampler, DictConfig, Path], None]
 Check: TypeAlias = Callable[[nn.Module, DictConfig], None]
 
@@ -52,6 +56,23 @@ def write_array(sampler: Sampler, settings: DictConfig, path: Path) -> None:
 def write_walk(sampler: Sampler, settings: DictConfig, path: Path) -> None:
     """Writes an animation that leads through n samples and back to the first."""
     save_animation(walk(sampler, settings.n, settings.steps), path)
+
+
+def write_table(synthesis: Synthesis, settings: DictConfig, path: Path) -> None:
+    """Writes n rows as they are made, and says how many of those made fit, if not all."""
+    tally = (0, 0)
+    with tqdm(total=settings.n, unit=" rows", delay=2, disable=None) as bar:
+
+        def watch(made: int, fitting: int) -> None:
+            nonlocal tally
+            tally = (made, fitting)
+            bar.update(min(fitting, settings.n) - bar.n)
+
+        write(synthesis.frames(settings.n, watch), path)
+    if synthesis.clauses:
+        made, fitting = tally
+        asked = " ".join(map(str, synthesis.clauses))
+        print(f"{asked}: {fitting:,} of the {made:,} rows made fit", file=sys.stderr)
 
 
 def drawn(sampler: Sampler, number: int) -> Iterator[Tensor]:
@@ -122,7 +143,7 @@ def anything(generator: nn.Module, settings: DictConfig) -> None:
 
 
 @dataclass(frozen=True)
-class Format:
+class Format(Generic[Source]):
     """A way to show samples.
 
     Attributes:
@@ -133,14 +154,14 @@ class Format:
         check: refuses a generator or settings that cannot be shown so.
     """
 
-    write: Write
+    write: Callable[[Source, DictConfig, Path], None]
     ending: str = ".png"
     number: int = 64
     least: int = 1
     check: Check = anything
 
 
-FORMATS = {
+IMAGES: dict[str, Format[Sampler]] = {
     "grid": Format(write_grid),
     "png": Format(write_pngs, ending=""),
     "npz": Format(write_array, ending=".npz"),
@@ -168,3 +189,9 @@ FORMATS = {
         check=able_to("expert_samples", "model=mixture"),
     ),
 }
+
+TABLES: dict[str, Format[Synthesis]] = {
+    "csv": Format(write_table, ending=".csv", number=1_000),
+    "parquet": Format(write_table, ending=".parquet", number=1_000),
+}
+FORMATS: dict[str, Format[Any]] = {**IMAGES, **TABLES}

@@ -1,5 +1,6 @@
 """The game of a training run, made of its settings."""
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
@@ -23,8 +24,12 @@ def networks(settings: DictConfig) -> dict[str, dict[str, Any]]:
     return made
 
 
-def build(settings: DictConfig) -> "GAN":
+def build(settings: DictConfig, executor: "Callable[[GAN], Updates] | None" = None) -> "GAN":
     """Makes the networks, their initial weights a function of the seed, and the game they play.
+
+    Args:
+        settings: of the run.
+        executor: what carries out the game's updates, in place of what the settings say.
 
     Raises:
         UsageError: parts that do not go together.
@@ -51,6 +56,7 @@ def build(settings: DictConfig) -> "GAN":
         for network in (generator, discriminator):
             synchronized(network)
     try:
+        terms = plain(settings.loss.penalties) | plain(settings.model.auxiliaries)
         loss = instantiate(settings.loss.adversarial)
         if "selection" in settings.loss:
             loss = instantiate(settings.loss.selection)(loss)
@@ -58,7 +64,7 @@ def build(settings: DictConfig) -> "GAN":
             generator,
             discriminator,
             loss,
-            terms=instantiate({**settings.loss.penalties, **settings.model.auxiliaries}),
+            terms=instantiate({name: of for name, of in terms.items() if of is not None}),
             critic_steps=settings.loss.critic_steps,
             constraint=instantiate(settings.loss.constraint),
             optimizers={
@@ -69,7 +75,7 @@ def build(settings: DictConfig) -> "GAN":
             augmentation=instantiate(settings.augmentation),
             gradient_clip=settings.gradient_clip,
             micro_batch=settings.micro_batch,
-            executor=captured if own.cuda_graphs else None,
+            executor=executor or (captured if own.cuda_graphs else None),
             average_half_life=settings.average_half_life,
             budget=settings.images,
             seed=settings.seed,

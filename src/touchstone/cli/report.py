@@ -26,9 +26,10 @@ def announce(run: Run, gan: "GAN", images: "Split", start: int) -> None:
     if not job.leads():
         return
     begun = f"going on at {start:,} of" if start else "training for"
+    size = "x".join(str(size) for size in images.shape)
+    kind = f"rows of {size} numbers" if len(images.shape) == 1 else f"of {size}"
     print(
-        f"{shown(run.path)}: {begun} {gan.budget:,} images, from {len(images):,} of "
-        f"{'x'.join(str(size) for size in images.shape)}",
+        f"{shown(run.path)}: {begun} {gan.budget:,} images, from {len(images):,} {kind}",
         file=sys.stderr,
     )
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from omegaconf import DictConfig, OmegaConf
 
 from touchstone import cli, job
-from touchstone.cli import meeting, sweep
+from touchstone.cli import meeting, private, sweep
 from touchstone.cli.checks import check
 from touchstone.cli.front import enter, fail, plain
 from touchstone.cli.game import build, check_labels, fitting_micro_batch, memory_format, networks
@@ -71,6 +71,7 @@ def train(composed: DictConfig) -> None:
     from touchstone.cli import report
     from touchstone.data.module import Data
     from touchstone.data.subset import labelled, subset
+    from touchstone.data.tables.rows import Rows
     from touchstone.errors import DivergedError, InterruptionError
     from touchstone.tracking.loggers import Record
     from touchstone.tracking.run import Run
@@ -78,19 +79,24 @@ def train(composed: DictConfig) -> None:
 
     start = images_at(run, settings.images) if run else 0
     judge = try_trainer(settings)
-    images: Split = instantiate(settings.data.load)(split="train")
+    private.check(settings, judge)
+    images = training_split(settings, run)
     if settings.micro_batch == "auto":
         settings.micro_batch = fitting_micro_batch(settings, images, judge)
     check_labels(images, settings)
-    gan = build(settings)
+    shown = labelled(subset(images, settings.subset), settings.labelled)
+    promise = private.promised(settings, shown, run, start)
+    gan = build(settings, promise.executor if promise else None)
     callbacks: dict[str, Callback] = dict(instantiate(settings.callbacks))
     for callback in callbacks.values():
         if isinstance(callback, Evaluation):
             callback.check(gan, images)
-    shown = labelled(subset(images, settings.subset), settings.labelled)
+    if promise:
+        promise.check(gan)
+        callbacks["spending"] = promise.spending(settings.every.evaluation)
     data = Data(
         images,
-        shown,
+        promise.withheld if promise else shown,
         batch_size=settings.batch_size,
         critic_steps=settings.loss.critic_steps,
         seed=settings.seed,
@@ -101,12 +107,16 @@ def train(composed: DictConfig) -> None:
     if run is None:
         name = f"{settings.model.name}_{settings.loss.name}_{settings.data.name}_s{settings.seed}"
         run = Run.create(Path(settings.runs_dir), name, text, networks(settings))
+        if isinstance(images, Rows):
+            run.table.write_text(images.encoder.to_json())
     elif job.leads():
         run.configure(text)
     os.environ[RUN_VARIABLE] = str(run.path.resolve())
     if job.leads():
         meeting.appoint(run, Path(composed.runs_dir), sweep.identity())
         sweep.record_run(run.path)
+    if promise:
+        promise.keep(run)
     report.announce(run, gan, shown, start)
 
     trackers = {name: make(run) for name, make in instantiate(settings.logger).items()}
@@ -145,7 +155,10 @@ def train(composed: DictConfig) -> None:
     finally:
         if trainer.is_global_zero:
             with suppress(OSError):  # a full disk, which is what the message should be about
-                run.summarize(report.summary(gan, callbacks, status, settings.batch_size))
+                result = report.summary(gan, callbacks, status, settings.batch_size)
+                if promise:
+                    result["privacy"] = promise.summary(gan.images)
+                run.summarize(result)
         for logger in loggers:
             logger.finalize("success" if status in ("finished", "pruned") else status)
         finish_wandb(status)
@@ -191,6 +204,26 @@ def as_called() -> Iterator[None]:
         yield
     finally:
         sys.argv = words
+
+
+def training_split(settings: DictConfig, run: "Run | None") -> "Split":
+    """Loads what is trained on, and fills in what of the settings the data alone can say."""
+    from hydra.utils import instantiate
+
+    from touchstone.data.tables.rows import Rows
+
+    if "layout" not in settings.data:
+        split: Split = instantiate(settings.data.load)(split="train")
+        return split
+    if settings.get("privacy"):
+        settings.data.public = True
+    # A run that goes on encodes its rows as it has done so far.
+    kept = {"encoder": run.table} if run is not None and run.table.exists() else {}
+    rows: Rows = instantiate(settings.data.load)(split="train", **kept)
+    settings.data.shape = list(rows.shape)
+    settings.data.layout = [list(block) for block in rows.layout]
+    settings.data.frequencies = rows.frequencies
+    return rows
 
 
 def images_at(run: "Run", budget: int) -> int:

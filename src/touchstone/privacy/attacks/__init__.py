@@ -1,0 +1,1 @@
+"""Membership inference: guesses, from what was published, whose records were trained on."""

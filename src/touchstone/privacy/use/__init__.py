@@ -1,0 +1,1 @@
+"""Use: what synthetic rows are worth in place of the real ones, one question a file."""
