@@ -77,6 +77,8 @@ def here(
 ) -> Cli:
     """As `cli`, but in this process, which need not import torch and Lightning once more."""
 
+    import torch
+
     def told(*warning: Any, **_: Any) -> None:
         sys.stderr.write(warnings.formatwarning(*warning[:4]))  # and pytest would keep it
 
@@ -84,6 +86,8 @@ def here(
         *words: str, cwd: Path | None = None, status: int = 0, **variables: str
     ) -> "subprocess.CompletedProcess[str]":
         code: Any = 0
+        threads = torch.get_num_threads()
+        torch.set_num_threads(int(environment["OMP_NUM_THREADS"]))  # sums are alike to the bit
         capfd.readouterr()
         with monkeypatch.context() as patch, warnings.catch_warnings():
             warnings.resetwarnings()
@@ -107,6 +111,7 @@ def here(
                 traceback.print_exc()
                 code = 1
         said = capfd.readouterr()
+        torch.set_num_threads(threads)
         assert code == status, f"exit status {code}\n{said.err}"
         return subprocess.CompletedProcess(words, code, said.out, said.err)
 

@@ -39,8 +39,9 @@ TYPES += [pl.Date, pl.Datetime("us"), pl.Int64]
 ENCODER = Encoder(
     SCHEMA, {each.name: Modes.between(each.low, each.high) for each in SCHEMA.numbers}
 )
-# sex, city of birth and missing, flag, share: a category's value, among all.
-FREQUENCIES = [0.05, 0.2, 0.1, 0.1, 0.02, 0.02, 0.01, 0.05, 0.2, 0.1, 0.15]
+# sex, city of birth and missing, flag, share: a quarter each. Men are 4 % of the people, and of the
+# cities Lyon has 3.2 %, Oslo 4 %; 4 % are missing.
+FREQUENCIES = [0.24, 0.01, 0.1, 0.122, 0.008, 0.01, 0.01, 0.05, 0.2, 0.1, 0.15]
 
 
 def generator(frequencies: Sequence[float] = ()) -> Generator:
@@ -161,7 +162,7 @@ def test_every_row_fits(name: str, text: str, fits: pl.Expr) -> None:
 @pytest.mark.parametrize(
     ("clauses", "asked"),
     [
-        ([("sex", "Female")], 0),
+        ([("sex", "Female")], None),  # frequent: what does not fit is left out
         ([("sex", "Male")], 1),
         ([("sex", "Male"), ("city of birth", "Lyon"), ("flag", "false")], 4),  # the rarest
         ([("city of birth", "null")], 6),
@@ -173,7 +174,7 @@ def test_every_row_fits(name: str, text: str, fits: pl.Expr) -> None:
         ([], None),
     ],
 )
-def test_a_conditional_generator_is_asked_for_the_rarest(
+def test_a_conditional_generator_is_asked_for_the_rarest_if_it_is_rare(
     clauses: Sequence[tuple[str, str]], asked: int | None
 ) -> None:
     obedient = Obedient()

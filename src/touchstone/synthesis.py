@@ -23,6 +23,7 @@ from touchstone.sampling import CHUNK, Sampler
 
 BLOCK = 10 * CHUNK  # rows that are held at once
 ENOUGH = 10_000  # rows, after which it is judged whether any more are worth making
+RARE = 0.05  # the share of rows with a value, below which a generator is asked for it
 FEWEST = 1 / 1_000  # the share of them that has to fit
 SHOWN = 12  # values of a column that a message lists
 
@@ -89,8 +90,10 @@ class Clause:
 class Synthesis:
     """A table's rows as a generator makes them; the first are the same however many are wanted.
 
-    A conditional generator is asked for the rarest of the values that the clauses come to; what
-    does not fit all the same is left out, as it is of an unconditional one.
+    What does not fit the clauses is left out. A conditional generator is asked for the rarest of
+    the values that they come to, if it is rare: then hardly a row would fit. Of what is frequent
+    the rows that fit are nearer to real ones than those that are asked for: a generator that was
+    shown each value by the logarithm of its number overdoes what goes with it.
 
     Attributes:
         sampler: of a generator of the encoder's rows.
@@ -109,14 +112,18 @@ class Synthesis:
         if not len(frequencies):
             return None
         found, offset = list[int](), 0
-        for category, size in conditions(self.encoder):
+        categories = list(conditions(self.encoder))
+        for category, size in categories:
             values = frozenset(range(size)).intersection(
                 *(clause.values for clause in self.clauses if clause.category == category)
             )
             # Of several values none is asked for: how often each is right is left to the generator.
             found += [offset + number for number in values if len(values) == 1 < size]
             offset += size
-        return min(found, key=lambda condition: float(frequencies[condition]), default=None)
+        # A condition is drawn by its category, each as likely, and then by its share in it.
+        shares = {number: float(frequencies[number]) * len(categories) for number in found}
+        rare = [number for number, share in shares.items() if share < RARE]
+        return min(rare, key=shares.__getitem__, default=None)
 
     def frames(
         self, number: int, watch: Callable[[int, int], None] = lambda made, fitting: None

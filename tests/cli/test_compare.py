@@ -77,9 +77,9 @@ def test_all_runs_from_the_command_line(cli: Cli, tmp_path: Path) -> None:
     assert "loss=wgan_gp" in report
 
 
-def test_a_filter_needs_no_plus_sign(cli: Cli, tmp_path: Path) -> None:
+def test_a_filter_needs_no_plus_sign(here: Cli, tmp_path: Path) -> None:
     words = ["where.loss=[hinge,wgan_gp]", "where.seed=[0,2]", "runs=runs/*_s*", "to=out/here"]
-    done = cli("compare", *words, "by=[loss]", "figure=recall")
+    done = here("compare", *words, "by=[loss]", "figure=recall")
 
     assert done.stderr == ""
     rows = list(csv.DictReader((tmp_path / "out/here/leaderboard.csv").open()))

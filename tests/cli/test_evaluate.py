@@ -197,10 +197,10 @@ def test_the_help_names_every_metric_and_protocol(cli: Cli) -> None:
 
 
 def test_torchrun_divides_the_work_and_gives_the_same_figures(
-    cli: Cli, run: Path, environment: dict[str, str], tmp_path: Path
+    here: Cli, run: Path, environment: dict[str, str], tmp_path: Path
 ) -> None:
     words = (f"run={run}", "metrics=[fid,kid]", "protocol.generated=1100")
-    alone = cli("evaluate", *words)
+    alone = here("evaluate", *words)
     done = subprocess.run(
         [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node", "2", "--master-port",
          "29517", "-m", "touchstone", "evaluate", *words],

@@ -127,9 +127,7 @@ def test_the_discriminator_is_asked_about_its_own_form_of_the_same_records() -> 
         return records.sum(1).double()
 
     taken = Sides(100 * members, 100 * holdout, 100 * members)
-    found = audit(
-        Sides(members, holdout, members), white_box=WhiteBox(logit, taken), records=20
-    )
+    found = audit(Sides(members, holdout, members), white_box=WhiteBox(logit, taken), records=20)
     assert list(found.leakage.membership) == [
         "density_ratio",
         "kernel_density",

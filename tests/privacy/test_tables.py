@@ -83,7 +83,7 @@ def test_columns_that_there_are_not(settings: dict[str, object], message: str) -
 
 def test_what_is_found_is_refused_by_the_settings_of_the_audit() -> None:
     frame = REAL.with_columns(mail=pl.format("a{}@b.de", "id"))
-    with pytest.raises(UsageError, match=r" columns\.mail\.kind=drop"):
+    with pytest.raises(UsageError, match=r" \+\+columns\.mail\.kind=drop"):
         schema_of(frame, {}, None, typed=False)
     found = schema_of(frame, {"mail": {"kind": "drop"}}, None, typed=False)
     assert "mail" not in found.names

@@ -164,7 +164,8 @@ def train(composed: DictConfig) -> None:
         finish_wandb(status)
         os.environ.pop(RUN_VARIABLE, None)
     if trainer.is_global_zero:
-        save(gan.average.network, run.networks["generator"], run.generator)
+        table = images.encoder if isinstance(images, Rows) else None
+        save(gan.average.network, run.networks["generator"], run.generator, table)
         report.conclude(run, trackers)
 
 

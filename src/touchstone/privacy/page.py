@@ -66,13 +66,22 @@ def _sentence(found: Audit) -> str:
     if doubtful:
         return (
             f"No leak is certain: of {leakage.tests} AUC, {doubtful} with the whole interval above "
-            "0.5, which among so many may be chance. Asking about more records, records=…, "
-            "narrows the intervals."
+            f"0.5, which among so many may be chance.{_more(found)}"
         )
     return (
         "No leak was found: none of the attacks told the people whose records the generator was "
         "trained on from others better than chance does."
     )
+
+
+def _more(found: Audit) -> str:
+    """The remedy, where there are more records than were asked about."""
+    said = found.protocol
+    if said["members"] > said["asked_members"] and (
+        said["holdout"] > said["asked_others"] + said["attackers_own"]
+    ):
+        return " Asking about more records, by records=…, narrows the intervals."
+    return ""
 
 
 def _points(found: Audit) -> Iterator[tuple[str, str]]:

@@ -50,7 +50,7 @@ class Tables:
         if self.groups is not None and self.groups not in kinds:
             raise UsageError(
                 f"groups={self.groups}: it has to be a column of categories beside the target; "
-                f"columns.{self.groups}.kind=category makes one of numbers so"
+                f"++columns.{self.groups}.kind=category makes one of numbers so"
             )
         if self.groups is not None and self.schema.target is None:
             raise UsageError(f"groups={self.groups}: fairness is of a prediction: name a target=…")

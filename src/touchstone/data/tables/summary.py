@@ -26,7 +26,8 @@ def describe(schema: Schema, frame: pl.DataFrame) -> str:
     """
     lines = [("column", "kind", "values", "missing")]
     for column in schema.columns:
-        share = frame[column.name].null_count() / len(frame)
+        joins = isinstance(column, Category) and column.joins
+        share = 0 if joins else frame[column.name].null_count() / len(frame)
         kind = type(column).__name__.lower()
         target = " (target)" if column.name == schema.target else ""
         shown = f"{share:.1%}" if share else "-"

@@ -1,0 +1,201 @@
+import json
+import re
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from omegaconf import OmegaConf
+
+from touchstone.tracking.run import Run
+
+Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+FILES = ("real=real.csv", "synthetic=synthetic.csv", "holdout=holdout.csv")
+
+
+def people(number: int, seed: int) -> pl.DataFrame:
+    draws = torch.Generator().manual_seed(seed)
+    ages = torch.randint(18, 90, (number,), generator=draws)
+    wages = (100 * torch.randn(number, generator=draws) + ages).round()
+    towns = torch.randint(3, (number,), generator=draws)
+    ill = ages + 30 * torch.randn(number, generator=draws) > 50
+    return pl.DataFrame(
+        {
+            "number": range(seed * 10_000, seed * 10_000 + number),
+            "age": ages.numpy(),
+            "wage": wages.long().numpy(),
+            "town": [("Ulm", "Bonn", "Jena")[int(town)] for town in towns],
+            "ill": [("no", "yes")[int(one)] for one in ill],
+        }
+    )
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Tables of people: members, others, and what copies or never saw the members."""
+    people(300, 1).write_csv(tmp_path / "real.csv")
+    people(500, 2).write_csv(tmp_path / "holdout.csv")
+    people(300, 3).write_csv(tmp_path / "synthetic.csv")
+    people(300, 1).write_parquet(tmp_path / "copies.parquet")
+    return tmp_path
+
+
+def told(folder: Path) -> dict[str, Any]:
+    content: dict[str, Any] = json.loads((folder / "audit.json").read_text())
+    return content
+
+
+def test_tables_that_others_made(folder: Path, here: Cli) -> None:
+    done = here("audit", *FILES, "target=ill", "groups=town", "sensitive=[ill,wage]", "to=out")
+    first, *points, page, content = done.stdout.splitlines()
+    assert first.startswith("No leak")
+    assert [point.split(".")[0] for point in points] == [
+        "- Membership",
+        "- Membership of outliers",
+        "- Sensitive columns",
+        "- Lower bound on epsilon",
+        "- Use",
+    ]
+    assert (page, content) == ("out/audit.html", "out/audit.json")
+    said = told(folder / "out")
+    assert said["verdict"] == first
+    assert said["accused_by"] == []
+    assert said["promise"] is None
+    assert said["figures"]["leakage/nearest/auc"] < 0.6
+    assert {"use/tstr/gradient_boosting/auc", "use/fairness/demographic_parity"} <= said[
+        "figures"
+    ].keys()
+    assert (
+        said["protocol"]
+        | {
+            "members": 300,
+            "holdout": 500,
+            "synthetic": 300,
+            "asked_members": 300,
+            "asked_others": 250,
+            "attackers_own": 250,
+            "seed": 0,
+            "files": dict(word.split("=") for word in FILES),
+        }
+        == said["protocol"]
+    )
+    assert said["marginals"].keys() == {"age", "wage", "town", "ill"}  # the number is a key
+    text = (folder / "out" / "audit.html").read_text()
+    assert "Audit of synthetic.csv" in text
+    assert not re.search(r"https?:|<script|url\(", text)
+
+
+def test_copies_are_accused_loudly_though_their_file_is_of_another_kind(
+    folder: Path, here: Cli
+) -> None:
+    done = here("audit", FILES[0], FILES[2], "synthetic=copies.parquet")
+    assert done.stdout.startswith("These records give people away: an attacker can tell, almost")
+    said = told(folder)  # beside the synthetic records
+    assert said["figures"]["leakage/auc"] >= 0.9
+    assert said["figures"]["leakage/copies/exact"] == 1
+    assert "nearest" in said["accused_by"]
+    # No more than is asked for is looked at, and the same each time.
+    here("audit", FILES[0], FILES[2], "synthetic=copies.parquet", "records=100", "synthetics=200")
+    cut = told(folder)
+    names = ("asked_members", "asked_others", "attackers_own", "synthetic")
+    assert [cut["protocol"][name] for name in names] == [100, 100, 100, 200]
+    here("audit", FILES[0], FILES[2], "synthetic=copies.parquet", "records=100", "synthetics=200")
+    assert told(folder) == cut
+
+
+def test_arrays_of_pictures(tmp_path: Path, here: Cli) -> None:
+    draws = np.random.default_rng(0)
+    kinds = {key: draws.integers(0, 256, (60, 8, 8, 1), np.uint8) for key in ("real", "holdout")}
+    kinds["synthetic"] = kinds["real"]
+    for key, pixels in kinds.items():
+        np.savez(tmp_path / f"{key}.npz", samples=pixels)
+    words = [f"{key}={key}.npz" for key in kinds]
+    done = here("audit", *words, "to=out")
+    assert done.stdout.startswith("These records give people away")
+    said = told(tmp_path / "out")
+    assert said["protocol"]["features"] == 64
+    assert said["figures"]["leakage/nearest/auc"] == 1
+    assert not [name for name in said["figures"] if name.startswith("use/")]
+    done = here("audit", *words, "target=ill", status=1)
+    assert done.stderr == "touchstone: target=ill: the records are no table: leave target out\n"
+
+
+def test_a_run_of_pictures(tiny_run: Path, tmp_path: Path, here: Cli) -> None:
+    run = tmp_path / "runs" / "digits"
+    shutil.copytree(tiny_run, run)
+    config = OmegaConf.load(run / "config.yaml")
+    config.update(subset=300)
+    (run / "config.yaml").write_text(OmegaConf.to_yaml(config))
+    done = here("audit", "run=digits", "records=150")
+    page, content = done.stdout.splitlines()[-2:]
+    assert re.fullmatch(r"runs/digits/audits/[\d_-]+/audit.html", page)
+    said = told(tmp_path / Path(content).parent)
+    assert said["protocol"]["members"] == said["protocol"]["synthetic"] == 300
+    assert said["protocol"]["subset"] == 300
+    assert said["protocol"]["attacks"].endswith("nearest,discriminator")
+    # The same figures stand in the run's record, each with its protocol.
+    figures = {figure.name: figure for figure in Run(run).figures()}
+    assert {name: figure.value for name, figure in figures.items()} == said["figures"]
+    headline = figures["leakage/discriminator/auc"]
+    assert headline.images == 640
+    assert headline.generator
+    assert headline.protocol["data"] == said["protocol"]["data"]
+    assert not headline.higher_is_better
+    last = list(Run(run).metrics())[-1]
+    assert last["leakage/auc"] == said["figures"]["leakage/auc"]
+
+    # A private run has promised something, and does not give away its discriminator.
+    summary = Run(run).summary | {"privacy": {"epsilon": 2.5, "delta": 1e-4}}
+    Run(run).summarize(summary)
+    config.update(privacy={"epsilon": 3, "delta": 1e-4})
+    (run / "config.yaml").write_text(OmegaConf.to_yaml(config))
+    done = here("audit", "run=digits", "records=150", "to=private")
+    said = told(tmp_path / "private")
+    assert said["promise"] == {"epsilon": 2.5, "delta": 1e-4}
+    assert said["protocol"]["delta"] == 1e-4
+    assert said["protocol"]["attacks"] == "density_ratio,kernel_density,nearest"
+    assert "that of a private run is not released" in said["notes"][0]
+    assert "where 2.5 was promised" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ([], "name either run=RUN, or real=…, synthetic=… and holdout=…, to be audited"),
+        (FILES[:2], "holdout=null: name records of the same kind that the generator was not tr"),
+        (FILES[1:], "real=null: name the records that the generator was trained on"),
+        ([FILES[0], FILES[2]], "synthetic=null: name the records that the generator made"),
+        (["run=x", FILES[0]], "real=…: a run is audited with its own data: leave real out"),
+        (["run=x", "target=ill"], "target=…: a run is audited with its own data"),
+        (["run=x"], "run=x: no run, for it does not exist"),
+        ([*FILES, "records=1"], "records=1: it has to be a whole number, 2 or more"),
+        ([*FILES, "sensitive=ill"], "sensitive=ill: it has to be a list of columns, as [ill]"),
+        ([*FILES, "sensitive=[il]"], "sensitive=il: it has to be a column that varies"),
+        ([*FILES, "target=il"], "target=il: there is no such column"),
+        ([*FILES[:2], "holdout=none.csv"], "holdout=none.csv: there is no such file"),
+        ([*FILES[:2], "holdout=real.csv"], "holdout=real.csv: these are the very records of re"),
+        ([*FILES[:2], "holdout=other.csv"], "holdout=other.csv has no column age, wage"),
+        ([*FILES[:2], "holdout=folder"], "real=real.csv, synthetic=synthetic.csv, holdout=fol"),
+        ([*FILES, "++columns.wage.kind=cat"], "columns.wage.kind=cat: it has to be one of"),
+        ([*FILES, "groups=town"], "groups=town: fairness is of a prediction: name a target=…"),
+    ],
+)
+def test_what_cannot_be_done_is_said(
+    words: list[str], message: str, folder: Path, here: Cli
+) -> None:
+    people(20, 4).select("number", "town", "ill").write_csv(folder / "other.csv")
+    (folder / "folder").mkdir()
+    done = here("audit", *words, status=1)
+    assert done.stderr.splitlines()[-1].startswith(f"touchstone: {message}")
+    assert not list(folder.rglob("audit.*"))
+
+
+def test_help_helps(cli: Cli) -> None:
+    done = cli("audit", "--help")
+    assert "touchstone audit run=RUN" in done.stdout
+    assert "records: 5000" in done.stdout
