@@ -42,8 +42,8 @@ def test_an_unknown_verb(word: str, hint: str, cli: Cli) -> None:
 
 
 @pytest.mark.parametrize("verb", VERBS)
-def test_every_verb_has_a_page_with_all_its_settings(verb: str, here: Cli) -> None:
-    page = here(verb, "--help").stdout
+def test_every_verb_has_a_page_with_all_its_settings(verb: str, cli: Cli) -> None:
+    page = cli(verb, "--help").stdout
 
     settings = OmegaConf.load(CONF / f"{verb}.yaml")
     assert isinstance(settings, DictConfig)
@@ -52,8 +52,8 @@ def test_every_verb_has_a_page_with_all_its_settings(verb: str, here: Cli) -> No
     assert "Powered by Hydra" not in page
 
 
-def test_the_page_of_training_names_every_part(here: Cli) -> None:
-    page = here("train", "--help").stdout
+def test_the_page_of_training_names_every_part(cli: Cli) -> None:
+    page = cli("train", "--help").stdout
 
     for group in ("data", "model", "loss", "metrics", "logger"):
         names = sorted(path.stem for path in (CONF / group).glob("*.yaml"))

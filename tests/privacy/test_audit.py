@@ -17,6 +17,7 @@ from touchstone.privacy.audit import (
     figures,
     higher_is_better,
 )
+from touchstone.privacy.bound import epsilon_bound
 from touchstone.privacy.intervals import Estimate
 from touchstone.privacy.page import verdict
 from touchstone.privacy.tables import Tables, schema_of
@@ -112,7 +113,7 @@ def test_the_delta_of_the_bound_is_that_of_the_promise(copied: Audit) -> None:
     told = found.leakage.membership
     for name, one in told.items():
         level = 1 - 0.025 / len(told)
-        assert found.leakage.bounds[name] == audits.epsilon_bound(
+        assert found.leakage.bounds[name] == epsilon_bound(
             one.members, one.non_members, 0.1, level, 0
         )
 

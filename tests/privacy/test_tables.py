@@ -61,7 +61,7 @@ def test_columns_that_differ_are_named() -> None:
     with pytest.raises(UsageError, match=r"synthetic=s\.csv has no column age: an audit"):
         check_names(frames)
     frames["synthetic=s.csv"] = REAL.rename({"age": "alter"})
-    with pytest.raises(UsageError, match="has no column age; real=r.csv has no column alter"):
+    with pytest.raises(UsageError, match=r"has no column age; real=r\.csv has no column alter"):
         check_names(frames)
     check_names({"real=r.csv": REAL, "holdout=h.csv": REAL.select(reversed(REAL.columns))})
 

@@ -117,6 +117,9 @@ def concluding(run: Run, trackers: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield name, f"{value:.2f}{suffix}"
     if more := len(figures) - len(told):
         yield "figures", f"{more} more in {shown(run.path / 'figures.jsonl')}"
+    if spent := result.get("privacy"):
+        budget = f"epsilon {spent['epsilon']:.2f} at delta {spent['delta']:g}"
+        yield "privacy", f"{budget}, spent by {spent['updates']:,} updates of noise {spent['noise']:.2f}"
     yield "cost", ", ".join(costs(result))
     yield "run", str(shown(run.path))
     for path in sorted((run.path / "profile").glob("*")):

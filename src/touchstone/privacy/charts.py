@@ -15,7 +15,7 @@ STYLE = """
 :root { --a: light-dark(#2a62b8, #7fb0f5); --b: light-dark(#c25a00, #f2a65a);
   --c: light-dark(#2a7d46, #74cf93); --d: light-dark(#8a3ba8, #d29be8);
   --real: light-dark(#9a9a96, #8b8b88); --bad: light-dark(#b3261e, #ff8a80) }
-table { white-space: normal } td, th { vertical-align: top }
+table { white-space: normal } td, th { vertical-align: top; overflow-wrap: normal }
 .panel.bad { border-color: var(--bad); border-left: 6px solid var(--bad) }
 .intervals { max-width: 46rem; margin: .6rem 0 1rem }
 .interval { margin: .55rem 0 }
@@ -121,7 +121,9 @@ def intervals(
     middle = ""
     if guess is not None:
         middle = f'<span style="left:{at(guess):.2f}%">{label(guess)}: a guess</span>'
-    axis = f'<div class="ends"><span>{label(low)}</span>{middle}<span>{label(high)}</span></div>'
+    # Where the guess is near the axis's end, its label takes the place of the end's.
+    first = label(low) if guess is None or at(guess) > 12 else ""
+    axis = f'<div class="ends"><span>{first}</span>{middle}<span>{label(high)}</span></div>'
     return f'<div class="intervals">{"".join(parts)}{axis}</div>'
 
 

@@ -449,8 +449,8 @@ def _protocol(found: Audit) -> Iterator[str]:
         f"{said['members']:,} members, {said['holdout']:,} people who were held out, and "
         f"{said['synthetic']:,} synthetic records, of {said['features']:,} features each. Asked "
         f"about: {said['asked_members']:,} members and {said['asked_others']:,} of those held out; "
-        f"{said['attackers_own']:,} others of them are the attacker's own records. Drawn by the seed "
-        f"{said['seed']}. The control is of one half of those held out against the other."
+        f"{said['attackers_own']:,} others of them are the attacker's own records. The draws' seed "
+        f"is {said['seed']}. The control is of one half of those held out against the other."
     )
     if found.notes:
         yield pages.listing(found.notes)
