@@ -30,12 +30,13 @@ def people(number: int, seed: int) -> pl.DataFrame:
     income = (torch.randn(number, generator=draws) * 20 + age).round(decimals=2)
     town = torch.randint(4, (number,), generator=draws)
     ill = age + 20 * torch.randn(number, generator=draws) > 55
+    female = torch.rand(number, generator=draws) < 0.5
     return pl.DataFrame(
         {
             "age": age.numpy(),
             "income": income.double().round(decimals=2).numpy(),
             "town": [("Ulm", "Bonn", "Jena", "Kiel")[place] for place in town.tolist()],
-            "sex": ["f" if one else "m" for one in (torch.rand(number) < 0.5).tolist()],
+            "sex": ["f" if one else "m" for one in female.tolist()],
             "ill": ["yes" if one else "no" for one in ill.tolist()],
         }
     )
@@ -96,9 +97,9 @@ def test_who_never_saw_the_people_is_not_accused(independent: Audit) -> None:
 
 def test_a_promise_that_is_broken(copied: Audit, independent: Audit) -> None:
     promise = Promise(1.0, 1e-5)
-    broken = Audit(copied.leakage, None, {}, promise)
+    broken = Audit(copied.leakage, None, copied.protocol, promise)
     assert verdict(broken)[0].startswith("The promise of privacy is broken")
-    kept = Audit(independent.leakage, None, {}, promise)
+    kept = Audit(independent.leakage, None, independent.protocol, promise)
     assert verdict(kept)[0].startswith("No leak")
     ((_, said),) = [point for point in verdict(kept)[1] if point[0].startswith("Lower")]
     assert said.startswith("0.00 at a delta of 1e-05, where 1 was promised")
@@ -106,8 +107,9 @@ def test_a_promise_that_is_broken(copied: Audit, independent: Audit) -> None:
 
 def test_the_delta_of_the_bound_is_that_of_the_promise(copied: Audit) -> None:
     assert copied.leakage.delta == audits.DELTA
-    members = torch.randn(40, 3)
-    found = audit(Sides(members, torch.randn(300, 3), members), promise=Promise(1.0, 0.1))
+    draws = torch.Generator().manual_seed(0)
+    members, holdout = (torch.randn(number, 3, generator=draws) for number in (40, 300))
+    found = audit(Sides(members, holdout, members), promise=Promise(1.0, 0.1))
     assert found.leakage.delta == found.protocol["delta"] == 0.1
     # The bounds hold together: each has its share of what may go wrong.
     told = found.leakage.membership
