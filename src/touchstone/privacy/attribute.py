@@ -99,7 +99,7 @@ def attribute_inference(
     labels = torch.unique(occurring)
     certainty = _attacker(synthetic, labels, learner)
     sides = [
-        (certainty(people.known), torch.searchsorted(labels, people.secret))
+        (certainty(people.known), torch.searchsorted(labels, people.secret.contiguous()))
         for people in (members, others)
     ]
     compared = [number for number in range(len(labels)) if all(_both(s, number) for _, s in sides)]
