@@ -101,7 +101,8 @@ def splits(run: Run, number: int) -> tuple[Rows, pl.DataFrame]:
 
 def theirs(folder: Path, frame: pl.DataFrame, epochs: int, seed: int) -> tuple[pl.DataFrame, float]:
     """Trains theirs, unless it is there: the rows that it makes, and the seconds that it took."""
-    rows, made, took = (folder / f"{name}_s{seed}" for name in ("rows.csv", "made.csv", "seconds"))
+    rows, made = (folder / f"{name}_s{seed}.csv" for name in ("rows", "made"))
+    took = folder / f"seconds_s{seed}"
     if not took.exists():
         frame.write_csv(rows)
         python = str(environment(folder))

@@ -134,13 +134,9 @@ def _content(path: Path) -> dict[str, Any]:
 
 def _figure(path: Path, asked: str | None, summary: Mapping[str, Any]) -> Figure | str:
     """The figure asked for, at the end of the run, as it was computed last by its protocol."""
-    record = [line for line in lines(path / "figures.jsonl") if line["images"] is not None]
-    if not record:
+    end, at_end = record(path, summary)
+    if end is None:
         return "no figures were computed"
-    end = max(line["images"] for line in record)
-    if summary.get("status") == "finished":
-        end = summary["images"]
-    at_end = [line for line in record if line["images"] == end]
     wanted = [line for line in at_end if asked is None or is_asked(line["name"], asked)]
     if not wanted:
         return f"no figure{f' {asked}' if asked else ''} at its end, {end:,} images"
@@ -148,6 +144,20 @@ def _figure(path: Path, asked: str | None, summary: Mapping[str, Any]) -> Figure
     same = [line for line in wanted if _protocol(line) == _protocol(first)]
     figure = Figure(**same[-1])
     return figure if math.isfinite(figure.value) else f"its {figure.name} is {figure.value}"
+
+
+def record(path: Path, summary: Mapping[str, Any]) -> tuple[int | None, list[dict[str, Any]]]:
+    """The end of a run in images, and the lines of its figures there, in the order of computing.
+
+    Without an end, and without lines, where none were computed.
+    """
+    computed = [line for line in lines(path / "figures.jsonl") if line["images"] is not None]
+    if not computed:
+        return None, []
+    end: int = max(line["images"] for line in computed)
+    if summary.get("status") == "finished":
+        end = summary["images"]
+    return end, [line for line in computed if line["images"] == end]
 
 
 def _protocol(line: Mapping[str, Any]) -> tuple[str, Any]:
