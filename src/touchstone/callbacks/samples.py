@@ -35,7 +35,7 @@ class Samples(Callback):
         if len(shape) != 3:
             raise UsageError(
                 f"callbacks=default: it shows images, and a sample of these data is of the shape "
-                f"{shape}; use callbacks=points for points in the plane"
+                f"{shape}; use callbacks=points for points in the plane, callbacks=table for rows"
             )
 
     def on_train_batch_end(  # type: ignore[override]

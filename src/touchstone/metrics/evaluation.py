@@ -61,12 +61,13 @@ def check(metrics: Mapping[str, Metric], sets: Sets) -> None:
     """
     dimensions = sets.reference.source.chunk(0).ndim - 1
     kinds = {1: "points", 3: "images"}
+    advice = {1: "point_modes, of rows of a table metrics=utility", 3: "fid"}
     for name, metric in metrics.items():
         asked = getattr(metric, "dimensions", 3)
         if asked != dimensions:
             raise UsageError(
                 f"metrics={name}: it is of {kinds[asked]}, and the data are {kinds[dimensions]}: "
-                f"choose metrics={'point_modes' if dimensions == 1 else 'fid'}, or metrics=none"
+                f"choose metrics={advice[dimensions]}, or metrics=none"
             )
         metric.check(sets)
 
