@@ -111,7 +111,15 @@ def test_nothing_heavy_is_imported_before_it_is_needed(module: str) -> None:
     code = f"import sys, {module}; print(*sorted({{name.split('.')[0] for name in sys.modules}}))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    heavy = {"torch", "pytorch_lightning", "lightning_fabric", "wandb", "sklearn", "matplotlib"}
+    heavy = {
+        "torch",
+        "pytorch_lightning",
+        "lightning_fabric",
+        "wandb",
+        "sklearn",
+        "matplotlib",
+        "polars",
+    }
     assert not heavy & set(done.stdout.split())
 
 
