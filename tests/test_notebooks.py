@@ -1,5 +1,6 @@
 import base64
 import csv
+import json
 import os
 import re
 import sys
@@ -12,6 +13,7 @@ from typing import Any, TypeAlias
 
 import nbformat
 import numpy as np
+import polars as pl
 import pytest
 from nbclient import NotebookClient
 from PIL import Image
@@ -97,6 +99,56 @@ def test_genuine_pictures_lead_to_verdicts(execute: Execute, tmp_path: Path) -> 
     np.testing.assert_allclose(refused, asked, atol=2)
     # Of Beta(k, 501 - k) the 95 % quantile, k being 5, 25 and 50.
     assert at_most.tolist() == [1.8, 6.7, 12.3]
+
+
+def test_records_are_made_and_audited_and_privacy_is_promised(
+    execute: Execute, tmp_path: Path
+) -> None:
+    pytest.importorskip("opacus")
+    small = {
+        "10_000": "1_000",
+        "images=1_000_000": "images=12_500",
+        "images=600_000": "images=12_800",
+    }
+    outputs = execute("private_records", small)
+
+    printed = "".join(output["text"] for output in outputs if output.get("name") == "stdout")
+    assert "email: an e-mail address" in printed
+    assert re.search("patient +key +made anew", printed)
+
+    people = pl.read_csv(tmp_path / "people.csv", try_parse_dates=True).drop("email")
+    for name in ("made", "private"):
+        frame = pl.read_csv(tmp_path / f"{name}.csv", try_parse_dates=True)
+        assert frame.schema == people.schema
+        assert frame["patient"].to_list() == list(range(1, 1_001))
+        assert set(frame["job"]) <= set(people["job"])
+    drivers = pl.read_parquet(tmp_path / "drivers.parquet")
+    assert drivers.schema == people.schema
+    assert len(drivers) == 200
+    assert drivers["age"].is_between(40, 60).all()
+    assert set(drivers["job"]) == {"driver"}
+    assert set(drivers["sex"]) == {"female"}
+
+    made, blurred, private = (
+        json.loads((tmp_path / f"audit_{name}" / "audit.json").read_text())
+        for name in ("made", "blurred", "private")
+    )
+    assert set(blurred["accused_by"]) == {"density_ratio", "kernel_density", "nearest"}
+    assert blurred["figures"]["leakage/auc"] > 0.9
+    for one in (made, private):
+        assert one["figures"]["leakage/auc"] < 0.6
+        assert one["figures"]["leakage/copies/exact"] < 0.01
+    assert made["promise"] is None
+    assert 2.9 < private["promise"]["epsilon"] <= 3
+    assert private["figures"]["leakage/epsilon"] < private["promise"]["epsilon"]
+    assert len(list(tmp_path.glob("audit_*/audit.html"))) == 3
+
+    (secret,) = tmp_path.glob("runs/*/secret")
+    assert secret.parent == max(tmp_path.glob("runs/*_mlp_table_*"))
+    assert secret.read_bytes() not in (secret.parent / "generator.safetensors").read_bytes()
+    for one in pictures(outputs):
+        assert np.asarray(one.convert("L")).std() > 20
+    assert len(pictures(outputs)) == 2
 
 
 def reddish(picture: Image.Image) -> float:

@@ -59,6 +59,17 @@ def test_gumbel_noise_is_standard() -> None:
     assert noise.mean().item() == pytest.approx(0.5772, abs=0.0086)
 
 
+def test_logits_follow_from_rows_and_their_noise() -> None:
+    generator = Generator(4, LAYOUT, SHARES, width=8)
+    told = torch.tensor([0.5, -1.0, 0.0, 2.0, 0.0, 0.1, 0.2, 0.3, 1.0, -1.0])
+    latents = torch.randn(32, generator.latent_size)
+    rows = generator.blocks(told.expand(32, -1), generator.gumbel_noise(latents))
+    found = torch.split(generator.logits(rows, latents), [3, 4, 2], dim=1)
+    for choice, expected in zip(found, torch.split(told[1:], [3, 4, 2]), strict=True):
+        expected = expected.log_softmax(dim=0).expand_as(choice)
+        torch.testing.assert_close(choice.log_softmax(dim=1), expected, atol=1e-4, rtol=0)
+
+
 def test_conditions_that_nobody_asked_for_are_as_frequent_as_in_the_data() -> None:
     generator = Generator(4, LAYOUT, SHARES, width=8)
     normal = torch.randn(200_000, generator=torch.Generator().manual_seed(0))
@@ -93,5 +104,5 @@ def test_packs_are_judged_as_one() -> None:
 
 
 def test_a_pack_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="model.pack=0"):
+    with pytest.raises(ValueError, match=r"model\.pack=0"):
         Discriminator(LAYOUT, pack=0)

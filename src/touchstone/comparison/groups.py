@@ -25,6 +25,8 @@ APART = (
 )
 # Keys that stand for all that their part of the configuration brings.
 NAMING = (".name", "._target_")
+# Beside those, a budget of privacy, which the noise follows from and mostly all else that it takes.
+BRINGING = (*NAMING, "privacy.epsilon")
 LEVEL = 0.05  # of the corrected test, below which two groups are called distinct
 
 
@@ -257,7 +259,7 @@ def telling(columns: Mapping[str, Sequence[Any]]) -> list[str]:
     """
     told: list[str] = []
     for key in sorted(columns, key=_rank):
-        names = (columns[other] for other in told if other.endswith(NAMING))
+        names = (columns[other] for other in told if other.endswith(BRINGING))
         if "." not in key or not any(follows(columns[key], name) for name in names):
             told.append(key)
     return told
@@ -269,8 +271,8 @@ def follows(values: Sequence[Any], others: Sequence[Any]) -> bool:
 
 
 def _rank(key: str) -> tuple[bool, bool, int]:
-    """Names of parts first, then targets, the outer ones before the inner."""
-    naming = key.endswith(NAMING)
+    """Names of parts first, then targets and the like, the outer ones before the inner."""
+    naming = key.endswith(BRINGING)
     return not key.endswith(NAMING[0]), not naming, key.count(".") if naming else 0
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from touchstone import pages
+from touchstone.comparison import trade_off as trade_offs
 from touchstone.comparison.groups import Comparison, Group, Member, key_text, value_text
 from touchstone.comparison.tables import COSTS, cost, decimals, span
 
@@ -36,6 +37,7 @@ def write(
     left_out: Sequence[tuple[Path, str]],
     path: Path,
     plots: Mapping[str, str] | None = None,
+    trade_off: Sequence[str] | None = None,
 ) -> None:
     """Writes the report, which opens anywhere with no network.
 
@@ -46,15 +48,21 @@ def write(
         left_out: folders that are not compared, and why.
         path: the HTML file.
         plots: of a study, Plotly's figures as JSON, by their titles.
+        trade_off: two figures to be drawn over each other, as in `trade_off.find`.
+
+    Raises:
+        UsageError: that cannot be done.
     """
     from plotly.offline import get_plotlyjs
 
     number = sum(len(group.members) for one in comparisons for group in one.groups)
     parts, data = list[str](), []
-    for comparison in comparisons:
+    for comparison, traded in zip(
+        comparisons, trade_offs.find(comparisons, trade_off), strict=True
+    ):
         lines = curves(comparison.groups[:DRAWN])
         shown = Samples.of(comparison.groups[: max(1, DRAWN // len(comparisons))])
-        parts += section(comparison, lines, shown)
+        parts += section(comparison, lines, shown, traded)
         values = [value for line in lines for value in line["low"] + line["high"]]
         data.append(
             {
@@ -86,7 +94,10 @@ def write(
 
 
 def section(
-    comparison: Comparison, lines: Sequence[Mapping[str, Any]], shown: "Samples"
+    comparison: Comparison,
+    lines: Sequence[Mapping[str, Any]],
+    shown: "Samples",
+    traded: trade_offs.TradeOff | None,
 ) -> Iterator[str]:
     """What is said of the runs of one protocol, from the verdict to how it was come to."""
     yield '<section class="comparison">'
@@ -100,6 +111,8 @@ def section(
             "The interval of a difference is not corrected, and may leave 0 out all the same.",
             soft=True,
         )
+    if traded is not None:
+        yield from trade_offs.section(traded, COLORS)
     total = len(comparison.groups)
     best = f"the best {DRAWN} of {total:,} groups" if total > DRAWN else "every group"
     if lines:

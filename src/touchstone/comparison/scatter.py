@@ -8,10 +8,10 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
-from itertools import product
+from itertools import pairwise, product
 from typing import NamedTuple
 
-# Of a mark, about its middle: a disc, a square, a triangle, a diamond, a cross, a triangle downward.
+# About their middle: a disc, a square, a triangle, a diamond, a cross, a triangle downward.
 SHAPES = (
     "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0z",
     "M-4.6 -4.6h9.2v9.2h-9.2z",
@@ -91,8 +91,11 @@ class Axis:
         shown = [span.value for span in spans] + [place for place, _ in lines]
         ends = [end for span in spans for end in span.interval or ()]
         low, high = min(shown), max(shown)
-        reach = (high - low) / 2 or max((abs(end - low) for end in ends), default=0) or 0.05
-        low, high = max(low - reach, min(low, *ends, low)), min(high + reach, max(high, *ends, high))
+        reach = (high - low) / 2
+        if reach < 1e-9 * abs(high):  # all in one place, but for rounding
+            reach = max((abs(end - low) for end in ends), default=0.0) or 0.05
+        low = max(low - reach, min([low, *ends]))
+        high = min(high + reach, max([high, *ends]))
         margin = MARGIN * (high - low) or reach
         low, high = low - margin, high + margin
         return cls(title, low, high, ticks(low, high), lines)
@@ -104,8 +107,9 @@ class Axis:
 
 def ticks(low: float, high: float, most: int = 6) -> list[tuple[float, str]]:
     """Round numbers between two, at most so many, a step of 1, 2 or 5 apart."""
-    steps = (factor * 10.0**power for power in range(-9, 12) for factor in (1, 2, 5))
-    step = next(step for step in steps if (high - low) / step < most)
+    least = (high - low) / (most - 1) * (1 - 1e-9)
+    power = 10.0 ** math.floor(math.log10(least))
+    step = next(times * power for times in (1, 2, 5, 10) if times * power >= least)
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [(number * step, f"{number * step:.{digits}f}") for number in range(first, last + 1)]
@@ -137,11 +141,11 @@ def chart(
     ]
     for dash, along in zip(("", "7 4", "2 4", "9 3 2 3") * len(points), joined, strict=False):
         places = [(point.x.value, point.y.value) for point in along]
-        for pair in zip(places, places[1:], strict=False):
-            parts.append(_line(x, y, *pair, "along", f'stroke-dasharray="{dash}"'))
+        for start, end in pairwise(places):
+            parts.append(_line(x, y, start, end, "along", f'stroke-dasharray="{dash}"'))
     for one, other in spokes:
-        ends = ((point.x.value, point.y.value) for point in (one, other))
-        parts.append(_line(x, y, *ends, "spoke", f'style="color:{one.style.color}"'))
+        start, end = ((point.x.value, point.y.value) for point in (one, other))
+        parts.append(_line(x, y, start, end, "spoke", f'style="color:{one.style.color}"'))
     for point in points:
         kind = "whisker small" if point.small else "whisker"
         color = f'style="color:{point.style.color}"'
@@ -157,9 +161,8 @@ def chart(
             f"{mark(point.style, point.small)}<title>{escape(point.said)}</title></svg>"
         )
     for at, text in x.lines:
-        left = x.at(at) > 60
-        beside = f'dx="{-6 if left else 6}" dy="1.1em"'
-        parts.append(_text(f"{x.at(at):.2f}%", "0", text, beside, "end" if left else "start"))
+        anchor = "start" if x.at(at) < 20 else "end" if x.at(at) > 80 else "middle"
+        parts.append(_text(f"{x.at(at):.2f}%", "0", text, 'dy="-.5em"', anchor))
     for at, text in y.lines:
         parts.append(_text("100%", _up(y, at), text, 'dx="-6" dy="-.45em"', "end"))
     parts += _texts(x, y, points)
@@ -216,7 +219,10 @@ def _texts(x: Axis, y: Axis, points: Sequence[Point]) -> Iterable[str]:
             around,
             key=lambda one: (
                 not 0 < one[2][0] < 100,
-                sum(all(abs(a - b) < c for a, b, c in zip(one[2], o, NEAR, strict=True)) for o in others),
+                sum(
+                    all(abs(a - b) < c for a, b, c in zip(one[2], o, NEAR, strict=True))
+                    for o in others
+                ),
             ),
         )
         taken.append(place)

@@ -69,9 +69,22 @@ class Generator(nn.Module):
             hidden = torch.cat([hidden, given], dim=1)
         for layer in self.layers:
             hidden = torch.cat([hidden, layer(hidden)], dim=1)
-        chances = latents[:, self.noise : self.noise + self.blocks.choices]
-        row: Tensor = self.blocks(self.row(hidden), gumbel(chances))
+        row: Tensor = self.blocks(self.row(hidden), self.gumbel_noise(latents))
         return row
+
+    def gumbel_noise(self, latents: Tensor) -> Tensor:
+        """That of the choices, `(N, choices)`, in latents `(N, latent_size)`."""
+        return gumbel(latents[:, self.noise : self.noise + self.blocks.choices])
+
+    def logits(self, rows: Tensor, latents: Tensor) -> Tensor:
+        """The logits `(N, choices)` that became rows `(N, F)`, up to a constant for each choice.
+
+        From `d = softmax((l + g) / tau)` follows `l = tau log d - g`, and g is in the latents.
+        """
+        chosen = rows.index_select(1, self.blocks.places).float()
+        # A softmax is 0 where another value is 17 ahead.
+        logarithms = (chosen + torch.finfo(chosen.dtype).tiny).log()
+        return TEMPERATURE * logarithms - self.gumbel_noise(latents)
 
     def drawn(self, normal: Tensor) -> Tensor:
         """Conditions `(N,)`, as likely as they are in the data, from N(0, 1) `(N,)`."""
@@ -148,7 +161,10 @@ class Blocks(nn.Module):
     Attributes:
         width: F, the numbers in a row.
         choices: how many of them belong to one-hot blocks.
+        places: which these are, int64 `(choices,)`.
     """
+
+    places: Tensor
 
     def __init__(self, layout: Layout) -> None:
         super().__init__()
@@ -156,6 +172,12 @@ class Blocks(nn.Module):
         self.sizes = [size for _, size in layout]
         self.choices = sum(self.sizes)
         self.width = self.choices + self.kinds.count("number")
+        places, start = list[int](), 0
+        for kind, size in layout:
+            start += kind == "number"
+            places += range(start, start + size)
+            start += size
+        self.register_buffer("places", torch.tensor(places), persistent=False)
 
     def forward(self, rows: Tensor, noise: Tensor) -> Tensor:
         """Maps numbers `(N, F)` and Gumbel noise `(N, choices)` to rows `(N, F)` in [-1, 1]."""
