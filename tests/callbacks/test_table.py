@@ -152,10 +152,10 @@ def test_a_few_far_values_do_not_take_the_room_of_all_others() -> None:
     assert sum(scale.shares(real)) == pytest.approx(1)
 
 
-def test_a_column_without_numbers_has_one_bin() -> None:
+def test_a_column_without_numbers_has_bins_for_what_it_may_have() -> None:
     gone = pl.Series("n", [None, None], dtype=pl.Int64)
     scale = Histogram.of(Number("n", 0, 9, missing=True), gone)
-    assert (scale.bins, scale.shares(gone)) == (1, [0, 1])
+    assert scale.shares(gone) == [*[0] * 10, 1]
 
 
 def test_the_most_frequent_values_are_named_and_the_others_are_one() -> None:
@@ -208,6 +208,22 @@ def test_the_real_values_are_areas_and_the_generated_ones_lines() -> None:
     # Far apart in grey, too.
     red, green, blue = np.abs(np.subtract(REAL, GENERATED))
     assert 0.3 * red + 0.59 * green + 0.11 * blue > 100
+
+
+def test_of_no_real_rows_nothing_is_shown() -> None:
+    values = tuple(f"v{number}" for number in range(20))  # eight are named, the others are one
+    schema = Schema((*SCHEMA.columns, Category("place", values)))
+    frame = FRAME.with_columns(place=pl.Series(["v0", "v1", "v19", "v19"]))
+    by = scales(schema, frame.clear())
+    ages = by[0]
+    assert isinstance(ages, Histogram)
+    assert ages.ends == ("0", "9")  # what the column may have, and not what rows had
+    real, generated = shares(by, frame.clear()), shares(by, frame)
+    assert not any(map(any, real))
+    assert [sum(column) for column in generated] == [1, 1, 1]
+    picture = np.asarray(draw(by, real, generated, "")).reshape(-1, 3)
+    assert not (picture == REAL).all(axis=1).any()
+    assert (picture == GENERATED).all(axis=1).any()
 
 
 def test_columns_stand_five_abreast() -> None:

@@ -36,7 +36,8 @@ REAL, GENERATED, INK, SOFT = (190, 200, 214), (200, 16, 96), (40, 44, 52), (110,
 class Table(Callback):
     """Shows each column's values, real and generated, every so many images.
 
-    At every logger that can show pictures, under `samples`.
+    At every logger that can show pictures, under `samples`. Of a private run's data no rows are at
+    hand, and the generated ones stand alone.
 
     Args:
         every: images from one picture to the next.
@@ -110,8 +111,8 @@ class Histogram:
         known = real.drop_nulls()
         numbers = known.to_physical().cast(pl.Float64)
         low, high = (
-            float(numbers.quantile(share, "nearest") or 0) if len(numbers) else 0.0
-            for share in (TAIL, 1 - TAIL)
+            float(numbers.quantile(share, "nearest") or 0) if len(numbers) else bound
+            for share, bound in ((TAIL, column.low), (1 - TAIL, column.high))
         )
         unit = 10.0**-column.decimals
         steps = round((high - low) / unit) + 1
@@ -158,8 +159,9 @@ class Bars:
         """The share of the values that is each of those named, and any other."""
         found = numbered(self.column, values)
         counts = found.bincount(minlength=len(self.column.values) + self.column.missing)
-        named = (counts[list(self.values)].double() / max(len(values), 1)).tolist()
-        return named + [1 - sum(named)] * (len(self.names) - len(self.values))
+        others = [counts.sum() - counts[list(self.values)].sum()]
+        shown = [*counts[list(self.values)], *others][: len(self.names)]
+        return [int(count) / max(len(values), 1) for count in shown]
 
 
 def scales(schema: Schema, real: pl.DataFrame) -> list[Histogram | Bars]:
@@ -203,8 +205,9 @@ def draw(
     down = -(-len(by) // ACROSS)
     pen = Pen(across * WIDTH, HEADING + down * HEIGHT)
     pen.text(LEFT, HEADING / 2, caption)
-    pen.block(LEFT + 170, 14, 20, 12, REAL)
-    pen.text(LEFT + 196, HEADING / 2, "real")
+    if any(map(any, real)):
+        pen.block(LEFT + 170, 14, 20, 12, REAL)
+        pen.text(LEFT + 196, HEADING / 2, "real")
     pen.block(LEFT + 250, 18, 20, 4, GENERATED)
     pen.text(LEFT + 276, HEADING / 2, "generated")
     for number, (scale, own, made) in enumerate(zip(by, real, generated, strict=True)):

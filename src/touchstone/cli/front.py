@@ -104,6 +104,8 @@ def no_such_setting(error: ConfigCompositionException, conf: Path, name: str) ->
     settings = [str(key) for key in OmegaConf.load(conf / f"{name}.yaml")]
     groups = [path.name for path in conf.iterdir() if path.is_dir() and path.name != found[1]]
     hint = "" if "." in found[1] else nearest(found[1], settings + groups)
+    if found[1].removeprefix("data.").startswith("columns."):
+        hint = f" Of a column write ++{found[1]}=…"
     return f"{found[1]}: there is no such setting or group.{hint} --help lists them"
 
 

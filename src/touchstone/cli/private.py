@@ -47,6 +47,12 @@ class Promise:
 
         return Withheld(len(self.records), self.records.shape)
 
+    def none_of(self, images: "Split") -> "Split":
+        """What is at hand of the data beside the updates: what kind they are, and no record."""
+        import torch
+
+        return images.take(torch.empty(0, dtype=torch.int64))
+
     def executor(self, game: "GAN") -> "Updates":
         """What carries out a game's updates."""
         from touchstone.privacy.mechanism import Mechanism

@@ -119,7 +119,10 @@ def concluding(run: Run, trackers: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield "figures", f"{more} more in {shown(run.path / 'figures.jsonl')}"
     if spent := result.get("privacy"):
         budget = f"epsilon {spent['epsilon']:.2f} at delta {spent['delta']:g}"
-        yield "privacy", f"{budget}, spent by {spent['updates']:,} updates of noise {spent['noise']:.2f}"
+        yield (
+            "privacy",
+            f"{budget}, spent by {spent['updates']:,} updates of noise {spent['noise']:.2f}",
+        )
     yield "cost", ", ".join(costs(result))
     yield "run", str(shown(run.path))
     for path in sorted((run.path / "profile").glob("*")):

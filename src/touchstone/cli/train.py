@@ -95,7 +95,7 @@ def train(composed: DictConfig) -> None:
         promise.check(gan)
         callbacks["spending"] = promise.spending(settings.every.evaluation)
     data = Data(
-        images,
+        promise.none_of(images) if promise else images,
         promise.withheld if promise else shown,
         batch_size=settings.batch_size,
         critic_steps=settings.loss.critic_steps,

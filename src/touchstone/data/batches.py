@@ -116,7 +116,9 @@ class Batches:
         self._device, self._workers = torch.device(device), workers
         self._fits = images.nbytes <= memory
         self._images = images.to(self._device, memory_format) if self._fits else images
-        ordered = getattr(self._images, "order", None)  # conditional rows have an order of their own
+        ordered = getattr(
+            self._images, "order", None
+        )  # conditional rows have an order of their own
         self._order = (ordered and ordered(seed)) or Order(len(images), seed, self._images.device)
 
     def __len__(self) -> int:

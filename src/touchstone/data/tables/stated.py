@@ -102,8 +102,13 @@ def texts(name: str, values: Sequence[object]) -> tuple[str, ...]:
     """The stated values of a category.
 
     Raises:
-        UsageError: none, or one twice.
+        UsageError: none, or one twice; `no` and `yes` without quotes, which YAML takes for others.
     """
+    if any(isinstance(value, bool) for value in values):
+        raise UsageError(
+            f"data.columns.{name}.values: to YAML yes, no, true and false are no words; write them "
+            "in quotes"
+        )
     found = tuple(text_of(value) for value in values)
     if not found or len(set(found)) < len(found):
         raise UsageError(f"data.columns.{name}.values: there has to be one, and each only once")
