@@ -89,6 +89,12 @@ def test_a_filter_needs_no_plus_sign(here: Cli, tmp_path: Path) -> None:
     ]
 
 
+def test_two_figures_are_drawn_over_each_other(tmp_path: Path) -> None:
+    compare(settings("trade_off=[recall,fid]"))
+    report = (tmp_path / "comparison/report.html").read_text()
+    assert "<h3>recall10k_fashion over fid10k_fashion</h3>" in report
+
+
 def test_nothing_to_compare_is_one_message(cli: Cli, tmp_path: Path) -> None:
     done = cli("compare", "runs=nowhere", status=1)
 
@@ -140,6 +146,8 @@ def test_which_runs_are_compared(
         (["by=model"], "by=model: no run's configuration has such a key."),
         (["since=today"], "since=today: it has to be a date"),
         (["figure=kid"], "runs=[runs]: nothing to compare; 10 left out"),
+        (["trade_off=[fid,kid]"], "trade_off=[fid,kid]: no two runs of one protocol have both"),
+        (["trade_off=fid"], "trade_off=[fid]: name two figures"),
         (["runs_dir=empty"], "runs=[empty]: nothing to compare; 1 left out"),
     ],
 )

@@ -181,6 +181,24 @@ def test_a_budget_that_differs_with_a_part_is_named() -> None:
     ]
 
 
+def test_a_budget_of_privacy_stands_for_what_comes_with_it() -> None:
+    def private(epsilon: int | None, noise: float | None, seed: int = 0) -> Member:
+        public = epsilon is not None
+        own: dict[str, Any] = {"privacy__epsilon": epsilon, "privacy__noise": noise}
+        return member(1.0, seed=seed, data__public=public, **own)
+
+    budgets = {1: 1.7, 3: 0.9, None: None}
+    made = [private(*budget, seed) for budget in budgets.items() for seed in (0, 1)]
+    found = only(compare(made))
+    assert {group.label for group in found.groups} == {
+        f"privacy.epsilon={epsilon}" for epsilon in (1, 3, "null")
+    }
+    assert set(found.differing) == {"privacy.noise", "privacy.epsilon", "data.public"}
+
+    noisier = only(compare([*made, private(3, 5.0)]))
+    assert all(set(one.factors) == {"privacy.epsilon", "privacy.noise"} for one in noisier.groups)
+
+
 def test_what_a_run_is_not_trained_by_does_not_tell_it_apart() -> None:
     one = member(
         1.0, seed=0, runs_dir="a", every__log=1, metrics__interval=None, logger__name="csv"

@@ -53,9 +53,9 @@ def compare(settings: DictConfig) -> None:
         "leaderboard.tex": "\n".join(map(tables.latex, comparisons)),
     }
     to = Path(settings.to)
-    to.mkdir(parents=True, exist_ok=True)
     plots = {} if settings.sweep is None else study.plots(folder / "sweeps" / str(settings.sweep))
-    page.write(comparisons, left_out, to / "report.html", plots)
+    pair = several(settings.trade_off) or None
+    page.write(comparisons, left_out, to / "report.html", plots, pair)  # makes the folder
     for name, text in texts.items():
         (to / name).write_text(text, "utf-8")
     print(texts["leaderboard.md"])

@@ -275,12 +275,12 @@ def pairs(comparison: Comparison) -> Iterator[str]:
 
 
 def curves(groups: Sequence[Group]) -> list[dict[str, Any]]:
-    """The groups' lines, each in a colour and a stroke of its own."""
-    lines = [line for group in groups if (line := curve(group))]
+    """The groups' lines, each in its rank's colour and stroke."""
     strokes = [(color, dash) for dash in STROKES for color in COLORS]
     return [
         line | {"color": color, "dash": dash}
-        for line, (color, dash) in zip(lines, strokes, strict=False)
+        for group, (color, dash) in zip(groups, strokes, strict=False)
+        if (line := curve(group))
     ]
 
 

@@ -5,7 +5,7 @@ that a print in grey can be read.
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from html import escape
 from itertools import pairwise, product
@@ -21,6 +21,7 @@ SHAPES = (
     "M0 5.8L5.6 -4.2H-5.6z",
 )
 MARGIN = 0.06  # of an axis, beyond all that it shows
+ROOM = 7.5  # percent of an axis across, that a tick has to itself
 NEAR = (5.5, 6.5)  # percent, across and up, within which two texts would lie on each other
 
 
@@ -81,15 +82,25 @@ class Axis:
 
     @classmethod
     def over(
-        cls, title: str, spans: Sequence[Span], lines: Sequence[tuple[float, str]] = ()
+        cls,
+        title: str,
+        spans: Iterable[Span],
+        lines: Sequence[tuple[float, str]] = (),
+        cut: Iterable[Span] = (),
     ) -> "Axis":
         """An axis on which spans and lines are seen.
 
-        Of intervals no more than makes it twice as long: that of two seeds can be a hundred times
-        what lies between them.
+        Args:
+            title: of the axis.
+            spans: seen whole.
+            lines: seen, each with what it says.
+            cut: spans of whose intervals no more is seen than makes the axis twice as long: that of
+                a mean of two can be a hundred times what lies between them.
         """
-        shown = [span.value for span in spans] + [place for place, _ in lines]
-        ends = [end for span in spans for end in span.interval or ()]
+        cut = list(cut)
+        shown = [end for span in spans for end in (span.value, *(span.interval or ()))]
+        shown += [span.value for span in cut] + [place for place, _ in lines]
+        ends = [end for span in cut for end in span.interval or ()]
         low, high = min(shown), max(shown)
         reach = (high - low) / 2
         if reach < 1e-9 * abs(high):  # all in one place, but for rounding
@@ -105,7 +116,7 @@ class Axis:
         return 100 * (min(max(value, self.low), self.high) - self.low) / (self.high - self.low)
 
 
-def ticks(low: float, high: float, most: int = 6) -> list[tuple[float, str]]:
+def ticks(low: float, high: float, most: int = 7) -> list[tuple[float, str]]:
     """Round numbers between two, at most so many, a step of 1, 2 or 5 apart."""
     least = (high - low) / (most - 1) * (1 - 1e-9)
     power = 10.0 ** math.floor(math.log10(least))
@@ -113,6 +124,16 @@ def ticks(low: float, high: float, most: int = 6) -> list[tuple[float, str]]:
     digits = max(0, -math.floor(math.log10(step) + 1e-9))
     first, last = math.ceil(low / step - 1e-9), math.floor(high / step + 1e-9)
     return [(number * step, f"{number * step:.{digits}f}") for number in range(first, last + 1)]
+
+
+def apart(x: Axis) -> Iterator[tuple[float, str]]:
+    """The ticks that have room for what they say, the first and the last among them."""
+    last, said = x.ticks[-1], -math.inf
+    for tick in x.ticks:
+        at = x.at(tick[0])
+        if tick is last or (at - said > ROOM and x.at(last[0]) - at > ROOM):
+            yield tick
+            said = at
 
 
 def chart(
@@ -136,7 +157,7 @@ def chart(
         *(_line(x, y, (x.low, at), (x.high, at), "grid") for at, _ in y.ticks),
         *(_line(x, y, (at, y.low), (at, y.high), "said") for at, _ in x.lines),
         *(_line(x, y, (x.low, at), (x.high, at), "said") for at, _ in y.lines),
-        *(_text(f"{x.at(at):.2f}%", "100%", text, 'dy="1.4em"', "middle") for at, text in x.ticks),
+        *(_text(f"{x.at(at):.2f}%", "100%", text, 'dy="1.4em"', "middle") for at, text in apart(x)),
         *(_text("0", _up(y, at), text, 'dx="-8" dy=".35em"', "end") for at, text in y.ticks),
     ]
     for dash, along in zip(("", "7 4", "2 4", "9 3 2 3") * len(points), joined, strict=False):
@@ -202,7 +223,7 @@ def _text(left: str, top: str, text: str, moved: str, anchor: str, kind: str = "
     return f'<text{named} x="{left}" y="{top}" {moved} text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def _texts(x: Axis, y: Axis, points: Sequence[Point]) -> Iterable[str]:
+def _texts(x: Axis, y: Axis, points: Sequence[Point]) -> Iterator[str]:
     """What stands beside points: where there is room, to the upper right first."""
     marks = [(x.at(point.x.value), y.at(point.y.value)) for point in points if not point.small]
     taken = list[tuple[float, float]]()

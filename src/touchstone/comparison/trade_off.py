@@ -22,6 +22,7 @@ from touchstone.tracking.figures import Figure
 
 # What is drawn unless asked otherwise, the figure upward first: the first two that runs have.
 USUAL = (("tstr", "membership"), ("use/tstr/gradient_boosting/auc", "leakage/auc"))
+GREY = "var(--soft)"
 SETTING = "privacy.epsilon"  # unless asked otherwise; runs without it had no bound
 
 
@@ -118,7 +119,7 @@ class TradeOff:
         upward, across = next(iter(self.measured.values()))
         return upward.figure.name, across.figure.name
 
-    def axis(self, side: int, spans: Sequence[Span]) -> Axis:
+    def axis(self, side: int, cells: Sequence[Sequence[Point]]) -> Axis:
         """The axis of a figure, 0 upward and 1 across, with lines of what it is held against."""
         name, all_of_it = self.names[side], [both[side] for both in self.measured.values()]
         reals = [one.real for one in all_of_it if one.real is not None]
@@ -129,7 +130,10 @@ class TradeOff:
             lines.append((real, f"real data: {real:.3f}"))
         better = "higher" if all_of_it[0].figure.higher_is_better else "lower"
         words = f"{name}: {meant.words}" if meant else name
-        return Axis.over(f"{words}; {better} is better", spans, lines)
+        of_runs = (point for cell in cells for point in (cell[:-1] or cell))
+        means = (cell[-1] for cell in cells if len(cell) > 1)
+        spans, cut = ([(one.y, one.x)[side] for one in each] for each in (of_runs, means))
+        return Axis.over(f"{words}; {better} is better", spans, lines, cut)
 
     @property
     def corner(self) -> str:
@@ -232,11 +236,10 @@ def section(found: TradeOff, colors: Sequence[str], setting: str = SETTING) -> I
 
 def over_figure(found: TradeOff, cells: Sequence[Sequence[Point]]) -> str:
     """The one figure over the other, each group's runs joined to their mean."""
-    points = in_order(cells)
-    x = found.axis(1, [point.x for point in points])
-    y = found.axis(0, [point.y for point in points])
-    spokes = [(one, cell[-1]) for cell in cells for one in cell[:-1]]
-    return scatter.chart(x, y, points, spokes=spokes)
+    cells = [cell if cell[-1].text else [faint(run) for run in cell[:-1] or cell] for cell in cells]
+    spokes = [(one, cell[-1]) for cell in cells for one in cell[:-1] if cell[-1].text]
+    x, y = found.axis(1, cells), found.axis(0, cells)
+    return scatter.chart(x, y, in_order(cells), spokes=spokes)
 
 
 def over_setting(found: TradeOff, setting: str, colors: Sequence[str]) -> str:
@@ -254,20 +257,20 @@ def over_setting(found: TradeOff, setting: str, colors: Sequence[str]) -> str:
         for value, rank, seeds in ordered:
             label = setting_text(setting, value)
             cell = found.cell(seeds, style(rank, colors), number(rank, colors), label)
+            cell = cell if cell[-1].text else [faint(cell[-1])]
             aside = beside(len(cell), line, len(alike))
             at = [places[tick(value)] + (x.high - x.low) * part for part in aside]
             cells.append([replace(one, x=Span(to)) for one, to in zip(cell, at, strict=True)])
         joined.append([cell[-1] for cell in cells[-len(ordered) :]])
-    points = in_order(cells)
-    return scatter.chart(x, found.axis(0, [point.y for point in points]), points, joined)
+    return scatter.chart(x, found.axis(0, cells), in_order(cells), joined)
 
 
 def beside(points: int, line: int, lines: int) -> Iterator[float]:
     """Where the points of a cell stand, in parts of the axis: the seeds a little left of the mean.
 
-    Those of several lines stand beside each other.
+    Those of several lines stand beside each other, of many the more closely.
     """
-    middle = 0.03 * (line - (lines - 1) / 2)
+    middle = min(0.03, 0.12 / lines) * (line - (lines - 1) / 2)
     yield from (middle - 0.012 * (points - 1 - place) for place in range(points))
 
 
@@ -311,6 +314,8 @@ def remarks(found: TradeOff, cells: Mapping[int, Sequence[Point]]) -> str:
             "; of a mean, the larger mark that its seeds' small ones are joined to, it is "
             "Student's t over the seeds, and is cut where it leaves the chart"
         )
+    if any(not cell[-1].text for cell in cells.values()):
+        said.append("Grey are the runs of the groups that follow those")
     total = sum(len(group.members) for group in found.comparison.groups)
     without = total - len(found.measured) - found.others
     if found.others or without:
@@ -321,9 +326,15 @@ def remarks(found: TradeOff, cells: Mapping[int, Sequence[Point]]) -> str:
     return f"{'. '.join(said)}."
 
 
+def faint(point: Point) -> Point:
+    """A point of a group that is not named: small, with no interval."""
+    return replace(point, x=Span(point.x.value), y=Span(point.y.value), small=True)
+
+
 def in_order(cells: Iterable[Sequence[Point]]) -> list[Point]:
-    """The points of cells, the means last."""
-    return sorted((point for cell in cells for point in cell), key=lambda point: not point.small)
+    """The points of cells: those in grey, then runs with others of their group, then the rest."""
+    points = (point for cell in cells for point in cell)
+    return sorted(points, key=lambda point: (point.style.color != GREY, not point.small))
 
 
 def mean(spans: Sequence[Span]) -> Span:
@@ -335,7 +346,7 @@ def mean(spans: Sequence[Span]) -> Span:
 def style(rank: int, colors: Sequence[str]) -> Style:
     """How the group of a rank is marked: each colour once filled and once hollow, then in grey."""
     turn, place = divmod(rank - 1, len(colors))
-    return Style(place, colors[place], hollow=turn == 1) if turn < 2 else Style(0, "var(--soft)")
+    return Style(place, colors[place], hollow=turn == 1) if turn < 2 else Style(0, GREY)
 
 
 def number(rank: int, colors: Sequence[str]) -> str:

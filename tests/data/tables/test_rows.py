@@ -118,3 +118,8 @@ def test_a_part_keeps_frame_and_conditions_together(rows: Rows) -> None:
     assert part.conditions.tolist() == [[1, 0], [2, 4]]
     assert torch.equal(part.values, rows.values[[100, 7]])
     assert part.content_hash != rows.content_hash
+
+
+def test_rows_are_the_same_however_they_are_encoded(rows: Rows) -> None:
+    otherwise = Encoder(SCHEMA, {"age": Modes.between(-100, 100)})
+    assert Rows.of(FRAME, otherwise).content_hash == rows.content_hash

@@ -131,10 +131,8 @@ class Rows:
 
     @cached_property
     def content_hash(self) -> str:
-        """SHA-256, in hex, of the shape and the values."""
-        digest = hashlib.sha256(f"rows {tuple(self.values.shape)}".encode())
-        digest.update(self.values.cpu().contiguous().numpy().data)
-        return digest.hexdigest()
+        """SHA-256, in hex, of the rows as the file has them, however they are encoded."""
+        return hashlib.sha256(self.frame.write_csv().encode()).hexdigest()
 
 
 class BySampling:
