@@ -51,6 +51,15 @@ def test_what_is_not_stated_is_asked_for_by_name() -> None:
     assert "\n  age: high\n  sex: values\n  land: kind\n" in str(refused.value)
 
 
+def test_words_that_yaml_takes_for_others_are_refused() -> None:
+    # As YAML reads [no, yes]. A column that a file says to be of booleans has them.
+    stated = {"smokes": {"kind": "category", "values": [False, True]}}
+    with pytest.raises(UsageError, match=r"data\.columns\.smokes\.values: to YAML yes, no, true"):
+        schema(stated, {"smokes": pl.String()}, None)
+    made = schema(stated, {"smokes": pl.Boolean()}, None)["smokes"]
+    assert made == Category("smokes", ("false", "true"), dtype="Boolean")
+
+
 def test_every_value_is_brought_into_the_schema_by_itself() -> None:
     made = schema({name: STATED[name] for name in ("age", "height", "sex", "vote", "born")}, {
         name: TEXT[name] for name in ("age", "height", "sex", "vote", "born")

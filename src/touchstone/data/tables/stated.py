@@ -102,13 +102,8 @@ def texts(name: str, values: Sequence[object]) -> tuple[str, ...]:
     """The stated values of a category.
 
     Raises:
-        UsageError: none, or one twice; `no` and `yes` without quotes, which YAML takes for others.
+        UsageError: none, or one twice.
     """
-    if any(isinstance(value, bool) for value in values):
-        raise UsageError(
-            f"data.columns.{name}.values: to YAML yes, no, true and false are no words; write them "
-            "in quotes"
-        )
     found = tuple(text_of(value) for value in values)
     if not found or len(set(found)) < len(found):
         raise UsageError(f"data.columns.{name}.values: there has to be one, and each only once")
@@ -170,6 +165,12 @@ def _column(
         low, high = (bound(name, key, settings[key], of) for key in ("low", "high"))
         return check_range(Number(name, low, high, places, missing, of))
     if kind == "category":
+        # Of yes and no YAML makes other words, which no row has: all would be missing, unnoticed.
+        if own is None and any(isinstance(value, bool) for value in settings["values"]):
+            raise UsageError(
+                f"data.columns.{name}.values: to YAML yes, no, true and false are no words; write "
+                "them in quotes"
+            )
         values = texts(name, settings["values"])
         return Category(name, values, missing, own or dtype_of_texts(values))
     if kind == "constant":
