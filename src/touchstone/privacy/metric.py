@@ -244,6 +244,6 @@ def _rows(sets: Sets, name: str, metric: str) -> Rows:
     if not isinstance(split.source.images, Rows):
         raise UsageError(
             f"metrics={metric}: it is of tables, and the {name} split is none: choose data=adult, "
-            "or data=table path=FILE.csv"
+            "or data=table data.path=FILE.csv"
         )
     return split.source.images
