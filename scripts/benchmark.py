@@ -426,7 +426,7 @@ def train(settings: DictConfig, images: Images, wrap: Callable[[Batches], Any]) 
         run = Run.create(Path(folder), "benchmark", OmegaConf.to_yaml(settings), networks)
         loggers: list[Logger] = [Record(run)]
         callbacks = list(instantiate(settings.callbacks).values())
-        make_trainer(settings, run, loggers, callbacks).fit(gan, datamodule=data)
+        make_trainer(settings, run.path, loggers, callbacks).fit(gan, datamodule=data)
 
 
 def compare(

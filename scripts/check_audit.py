@@ -185,12 +185,17 @@ def shadowed(members: Tensor, holdout: Tensor) -> None:
     order = exposure(members, reference).argsort(descending=True)
     targets, rest = members[order[:TARGETS]], members[order[TARGETS:]]
     far = exposure(free, reference).argsort(descending=True)[:TARGETS]
+    asked = torch.cat([targets, free[far]])
+
+    def train(inside: Tensor, seed: int) -> Tensor:
+        return blurred(torch.cat([rest, asked[inside]]), seed)
+
     for name, attack in (
         ("nearest", Nearest()),
-        ("shadow", Shadow(blurred, rest, Nearest(), MODELS)),
+        ("shadow", Shadow(train, Nearest(), MODELS)),
     ):
         evidence = Evidence(blurred(members, 3), reference)
-        scores = attack(torch.cat([targets, free[far]]), evidence)
+        scores = attack(asked, evidence)
         area = auroc(scores[:TARGETS], scores[TARGETS:])
         print(f"{'blurred':8} {name:15} the {TARGETS} most exposed {text(area)}")
 

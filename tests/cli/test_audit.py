@@ -15,6 +15,7 @@ from omegaconf import OmegaConf
 from touchstone.tracking.run import Run
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+Train = Callable[..., Path]
 FILES = ("real=real.csv", "synthetic=synthetic.csv", "holdout=holdout.csv")
 
 
@@ -131,7 +132,7 @@ def test_a_run_of_pictures(tiny_run: Path, tmp_path: Path, here: Cli) -> None:
     config = OmegaConf.load(run / "config.yaml")
     config.update(subset=300)
     (run / "config.yaml").write_text(OmegaConf.to_yaml(config))
-    done = here("audit", "run=digits", "records=150")
+    done = here("audit", "run=digits", "records=150", "shadows=4")
     page, content = done.stdout.splitlines()[-2:]
     assert re.fullmatch(r"runs/digits/audits/[\d_-]+/audit.html", page)
     said = told(tmp_path / Path(content).parent)
@@ -141,6 +142,7 @@ def test_a_run_of_pictures(tiny_run: Path, tmp_path: Path, here: Cli) -> None:
     # The same figures stand in the run's record, each with its protocol.
     figures = {figure.name: figure for figure in Run(run).figures()}
     assert {name: figure.value for name, figure in figures.items()} == said["figures"]
+    assert figures["leakage/shadow/auc"].protocol["shadows"] == 4
     headline = figures["leakage/discriminator/auc"]
     assert headline.images == 640
     assert headline.generator
@@ -148,6 +150,9 @@ def test_a_run_of_pictures(tiny_run: Path, tmp_path: Path, here: Cli) -> None:
     assert not headline.higher_is_better
     last = list(Run(run).metrics())[-1]
     assert last["leakage/auc"] == said["figures"]["leakage/auc"]
+
+    done = here("audit", "run=digits", "canaries=100", status=1)
+    assert done.stderr.splitlines()[-1] == "touchstone: canaries=100: they are rows of a table"
 
     # A private run has promised something, and does not give away its discriminator.
     summary = Run(run).summary | {"privacy": {"epsilon": 2.5, "delta": 1e-4}}
@@ -163,6 +168,30 @@ def test_a_run_of_pictures(tiny_run: Path, tmp_path: Path, here: Cli) -> None:
     assert "where 2.5 was promised" in done.stdout
 
 
+def test_generators_are_trained_like_the_run_s(folder: Path, train: Train, here: Cli) -> None:
+    people(300, 1).write_csv(folder / "people.csv")
+    words = ["data=table", "data.path=people.csv", "data.target=ill", "model=mlp_table"]
+    run = train(
+        *words, "model.width=8", "loss=vanilla", "batch_size=20", "images=400", "subset=200"
+    )
+    again = ["audit", f"run={run.name}", "records=40", "shadows=4", "canaries=20"]
+    own = {"TOUCHSTONE_CACHE": str(folder / "cache")}
+    done = here(*again, "to=first", **own)
+    assert [line for line in done.stderr.splitlines() if line.startswith("training ")] == [
+        f"training {number} of 5, like the run's" for number in range(1, 6)
+    ]
+    said = told(folder / "first")
+    assert (said["protocol"]["shadows"], said["protocol"]["canaries"]) == (4, 20)
+    assert 0 <= said["figures"]["leakage/shadow/auc"] <= 1
+    assert {
+        f"leakage/canaries/{name}/auc" for name in said["protocol"]["attacks"].split(",")[:3]
+    } <= set(said["figures"])
+    # What was trained is kept: nothing is trained twice, and the figures are the same.
+    done = here(*again, "to=second", **own)
+    assert "training " not in done.stderr
+    assert told(folder / "second")["figures"] == said["figures"]
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -174,6 +203,9 @@ def test_a_run_of_pictures(tiny_run: Path, tmp_path: Path, here: Cli) -> None:
         (["run=x", "target=ill"], "target=…: a run is audited with its own data"),
         (["run=x"], "run=x: no run, for it does not exist"),
         ([*FILES, "records=1"], "records=1: it has to be a whole number, 2 or more"),
+        ([*FILES, "shadows=16"], "shadows=16: only a run can be trained once more"),
+        (["run=x", "shadows=3"], "shadows=3: it has to be 0, or a whole number of 4 or more"),
+        (["run=x", "canaries=true"], "canaries=True: it has to be 0, or a whole number of 20 or"),
         ([*FILES, "sensitive=ill"], "sensitive=ill: it has to be a list of columns, as [ill]"),
         ([*FILES, "sensitive=[il]"], "sensitive=il: it has to be a column that varies"),
         ([*FILES, "target=il"], "target=il: there is no such column"),

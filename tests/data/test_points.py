@@ -72,3 +72,20 @@ def test_points_of_another_form_are_refused(
 ) -> None:
     with pytest.raises(UsageError, match=message):
         Points(values, labels, ("a", "b"))
+
+
+def test_a_joined_split_has_the_samples_of_both_in_order() -> None:
+    points = numbered(6)
+    joined = points.take(torch.tensor([4, 1])).join(points.take(torch.tensor([3])))
+    samples, labels = joined.batch(torch.arange(3))
+    assert samples.tolist() == [[8, 9], [2, 3], [6, 7]]
+    assert labels is not None
+    assert labels.tolist() == [4, 1, 3]
+    unlabelled = points.relabel(None)
+    assert unlabelled.join(unlabelled).labels is None
+    pixels = torch.arange(12, dtype=torch.uint8).view(2, 1, 2, 3)
+    images = Images(pixels[:1], torch.tensor([1]), ("a", "b"))
+    both = images.join(Images(pixels[1:], torch.tensor([0]), ("a", "b")))
+    assert both.content_hash == Images(pixels, None, ()).content_hash
+    assert both.labels is not None
+    assert both.labels.tolist() == [1, 0]

@@ -5,9 +5,13 @@ from torch import Tensor
 
 from touchstone.errors import UsageError
 from touchstone.privacy import audit as audits
+from touchstone.privacy.attacks.attack import Evidence
+from touchstone.privacy.attacks.nearest import Nearest
 from touchstone.privacy.audit import (
     Audit,
+    Planting,
     Promise,
+    Shadows,
     Sides,
     WhiteBox,
     above_chance,
@@ -18,8 +22,10 @@ from touchstone.privacy.audit import (
     higher_is_better,
 )
 from touchstone.privacy.bound import epsilon_bound
+from touchstone.privacy.canaries import Canaries
 from touchstone.privacy.intervals import Estimate
 from touchstone.privacy.page import verdict
+from touchstone.privacy.planted import planted
 from touchstone.privacy.tables import Tables, schema_of
 
 
@@ -168,6 +174,42 @@ def test_figures_are_named_and_their_better_side_known(copied: Audit) -> None:
     assert higher_is_better("use/tstr/random_forest/auc")
     assert not higher_is_better("use/two_sample")
     assert not higher_is_better("leakage/auc")
+
+
+def test_further_trainings_are_asked_about_the_same_people() -> None:
+    draws = torch.Generator().manual_seed(0)
+    members, holdout = (torch.randn(number, 3, generator=draws) for number in (60, 200))
+    sides = Sides(members, holdout, members)
+    made_up = torch.randn(80, 3, generator=draws)
+    canaries = Canaries(made_up, torch.rand(80, generator=draws) < 0.5)
+
+    def copied(left_out: Tensor, let_in: Tensor, seed: int) -> Tensor:
+        kept = torch.ones(len(members), dtype=torch.bool)
+        kept[left_out] = False
+        return torch.cat([members[kept], holdout[let_in]])
+
+    found = audit(
+        sides,
+        shadows=Shadows(copied, sides, 8),
+        planting=Planting(canaries, lambda: canaries.planted, holdout),
+        records=40,
+    )
+    leakage, named = found.leakage, figures(found)
+    assert leakage.exposed is not None
+    assert (len(leakage.exposed.members), len(leakage.exposed.non_members)) == (40, 40)
+    assert named["leakage/shadow/auc"] == named["leakage/canaries/nearest/auc"] == 1
+    assert {"shadow", "canaries/nearest"} <= set(leakage.accused())
+    assert found.protocol["shadows"] == 8
+    assert found.protocol["canaries"] == 80
+    # Seven bounds hold together.
+    level = 1 - 0.025 / 7
+    evidence = Evidence(canaries.planted, holdout)
+    bound = planted(canaries, evidence, {"nearest": Nearest()}, audits.DELTA, level)
+    assert named["leakage/canaries/nearest/epsilon"] == bound["nearest"].bound
+    told = leakage.exposed
+    assert leakage.bounds["shadow"] == epsilon_bound(
+        told.members, told.non_members, audits.DELTA, level, 0
+    )
 
 
 def test_chance_is_allowed_for_by_the_number_of_tests() -> None:

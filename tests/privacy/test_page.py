@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from touchstone.privacy.audit import Audit, Leakage, Sides, audit
+from touchstone.privacy.intervals import Estimate
 from touchstone.privacy.membership import Membership, finding
 from touchstone.privacy.page import page, verdict
 from touchstone.privacy.tables import Tables, schema_of
@@ -48,6 +49,31 @@ def test_the_sentence_goes_by_what_is_certain() -> None:
     assert "records=…" not in said  # all were asked about
     more = PROTOCOL | {"members": 10, "holdout": 19}
     assert "records=…" in verdict(Audit(doubtful, None, more))[0]
+
+
+def test_canaries_that_are_found_are_no_people() -> None:
+    found = leakage(0.0)
+    canaries = {"nearest": Estimate(0.95, 0.93, 0.97)}
+    bounds = {**found.bounds, "canaries/nearest": 1.5}
+    planted = replace(found, planted=canaries, bounds=bounds)
+    assert planted.accused() == ["canaries/nearest"]
+    assert planted.epsilon == 1.5
+    said, points = verdict(Audit(planted, None, PROTOCOL))
+    assert said.startswith("Training like this leaks: of made-up records")
+    assert "AUC of 0.950 (0.930 to 0.970) by nearest record" in dict(points)["Canaries"]
+    assert '<div class="panel bad"' in page("Audit", Audit(planted, None, PROTOCOL))
+
+
+def test_the_most_exposed_are_people() -> None:
+    found, shadow = leakage(0.0), leakage(2.2, 100).membership["nearest"]
+    exposed = replace(found, exposed=shadow, bounds={**found.bounds, "shadow": 0.0})
+    assert exposed.accused() == ["shadow"]
+    said, points = verdict(Audit(exposed, None, PROTOCOL))
+    assert said.startswith("These records give people away")
+    assert "about the 100 members who" in dict(points)["Membership of the most exposed"]
+    assert "The most exposed people, by shadow models" in page(
+        "Audit", Audit(exposed, None, PROTOCOL)
+    )
 
 
 def test_a_page_holds_every_part_and_asks_no_network() -> None:

@@ -50,6 +50,7 @@ def test_what_is_withheld_is_zeros_without_labels() -> None:
     assert torch.equal(samples, torch.zeros(2, 2, 3))
     assert labels is None
     assert len(withheld) == 50
+    assert len(withheld.join(withheld.take(torch.arange(3)))) == 53
     assert withheld.labels is None
     (batch, none), *_ = Batches(withheld, batch_size=4, critic_steps=3, seed=0, start=0, stop=12)
     assert torch.equal(batch, torch.zeros(12, 2, 3))

@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from touchstone.data.split import Split
-    from touchstone.privacy.audit import Audit, Promise, Sides, WhiteBox
+    from touchstone.privacy.audit import Audit, Planting, Promise, Shadows, Sides, WhiteBox
     from touchstone.privacy.tables import Tables
     from touchstone.tracking.figures import Figure
     from touchstone.tracking.run import Run
 
 KINDS = ("real", "synthetic", "holdout")
+AGAIN = {"shadows": 4, "canaries": 20}  # what trains more, and the least that says something
 PIXELS = 3_072  # numbers of a sample, up to which they are its features: 32x32 in colour
 
 
@@ -36,6 +37,8 @@ class Case:
         protocol: what the figures depend on beside what the audit says itself.
         tables: the records as frames, of a table.
         white_box: by the discriminator, where it is at hand.
+        shadows: trainings like the run's, of other people, where they are asked for.
+        planting: one more, with canaries, where that is.
         promise: of privacy, if there is one.
         notes: what was left out, and why.
     """
@@ -45,6 +48,8 @@ class Case:
     protocol: dict[str, Any]
     tables: "Tables | None" = None
     white_box: "WhiteBox | None" = None
+    shadows: "Shadows | None" = None
+    planting: "Planting | None" = None
     promise: "Promise | None" = None
     notes: list[str] = field(default_factory=list)
 
@@ -77,6 +82,8 @@ def audit(settings: DictConfig) -> None:
         case.sides,
         case.tables,
         white_box=case.white_box,
+        shadows=case.shadows,
+        planting=case.planting,
         promise=case.promise,
         records=settings.records,
         seed=settings.seed,
@@ -104,6 +111,13 @@ def check(settings: DictConfig) -> None:
         if type(settings[key]) is not int or settings[key] < least:
             raise UsageError(f"{key}={settings[key]}: it has to be a whole number, {least} or more")
     named = [key for key in KINDS if settings[key] is not None]
+    for key, least in AGAIN.items():
+        if type(settings[key]) is not int or 0 != settings[key] < least:
+            raise UsageError(
+                f"{key}={settings[key]}: it has to be 0, or a whole number of {least} or more"
+            )
+        if settings[key] and settings.run is None:
+            raise UsageError(f"{key}={settings[key]}: only a run can be trained once more")
     if settings.run is not None:
         for key in [*named, *(key for key in ("target", "columns") if settings[key])]:
             raise UsageError(f"{key}=…: a run is audited with its own data: leave {key} out")
@@ -198,7 +212,63 @@ def of_run(settings: DictConfig, run: "Run") -> Case:
             )
         except UsageError as error:
             case["notes"].append(f"The discriminator did not attack: {error}.")
+    if settings.shadows or settings.canaries:
+        case |= trained_again(settings, saved, members, holdout, Sides(**as_taken))
     return Case(f"the run {run.name}", sides, protocol, **case)
+
+
+def trained_again(
+    settings: DictConfig, saved: DictConfig, members: "Split", holdout: "Split", taken: "Sides"
+) -> dict[str, Any]:
+    """What asks by further trainings like the run's: shadow models, and canaries.
+
+    Args:
+        settings: of the audit.
+        saved: of the run.
+        members: the records that it was trained on.
+        holdout: others.
+        taken: all records as its networks take them.
+
+    Raises:
+        UsageError: canaries where the records are no table.
+    """
+    import torch
+
+    from touchstone.cli.retraining import Retraining
+    from touchstone.data.tables.rows import Rows
+    from touchstone.draws import derive
+    from touchstone.metrics.sets import Drawn, ImageSet
+    from touchstone.privacy.audit import Planting, Shadows
+    from touchstone.privacy.canaries import canaries
+
+    folder, trainings = Path(settings.cache_dir) / "retrained", settings.shadows
+    trainings += settings.canaries > 0
+    retrained = Retraining(saved, settings.device, folder, trainings)
+    number = len(taken.synthetic)
+
+    def made(records: "Split", seed: int) -> "Tensor":
+        generator = retrained(records, seed).to(settings.device)
+        drawn = Drawn(generator, number, seed=settings.seed, device=settings.device)
+        return members.normalize(ImageSet(drawn, "synthetic records").pixels()).flatten(1)
+
+    def of_others(left_out: "Tensor", let_in: "Tensor", seed: int) -> "Tensor":
+        kept = torch.ones(len(members), dtype=torch.bool)
+        kept[left_out] = False
+        return made(members.take(kept.nonzero().flatten()).join(holdout.take(let_in)), seed)
+
+    found: dict[str, Any] = {}
+    if settings.shadows:
+        found["shadows"] = Shadows(of_others, taken, settings.shadows)
+    if settings.canaries:
+        if not isinstance(members, Rows):
+            raise UsageError(f"canaries={settings.canaries}: they are rows of a table")
+        columns = [slot.stop - slot.start for slot in members.encoder.places.values()]
+        rows = canaries(members.values, settings.canaries, columns, settings.seed)
+        frame = members.encoder.decode(rows.planted).select(members.frame.columns)
+        planted = Rows.of(frame, members.encoder, conditional=len(members.conditions) > 0)
+        seed = derive(settings.seed, "canaries", "training")
+        found["planting"] = Planting(rows, lambda: made(members.join(planted), seed), taken.holdout)
+    return found
 
 
 def of_files(settings: DictConfig) -> Case:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from pytorch_lightning.profilers import Profiler
 
     from touchstone.data.split import Split
+    from touchstone.data.tables.rows import Rows
     from touchstone.tracking.run import Run
 
 # Names the run to the further processes of a job, which Lightning starts with the same words.
@@ -123,7 +124,7 @@ def train(composed: DictConfig) -> None:
     loggers = [Record(run), *(logger for logger in trackers.values() if logger is not None)]
     for logger in loggers:
         logger.log_hyperparams(plain(settings))
-    trainer = make_trainer(settings, run, loggers, list(callbacks.values()))
+    trainer = make_trainer(settings, run.path, loggers, list(callbacks.values()))
     status = "failed"
     try:
         checkpoint = run.checkpoint() if start else None
@@ -221,10 +222,15 @@ def training_split(settings: DictConfig, run: "Run | None") -> "Split":
     # A run that goes on encodes its rows as it has done so far.
     kept = {"encoder": run.table} if run is not None and run.table.exists() else {}
     rows: Rows = instantiate(settings.data.load)(split="train", **kept)
+    tell_of(rows, settings)
+    return rows
+
+
+def tell_of(rows: "Rows", settings: DictConfig) -> None:
+    """Sets what the networks are told of a table's rows."""
     settings.data.shape = list(rows.shape)
     settings.data.layout = [list(block) for block in rows.layout]
     settings.data.frequencies = rows.frequencies
-    return rows
 
 
 def images_at(run: "Run", budget: int) -> int:
@@ -293,17 +299,24 @@ def of_lightning(settings: DictConfig) -> DictConfig:
 
 
 def make_trainer(
-    settings: DictConfig, run: "Run", loggers: list[Any], callbacks: list["Callback"]
+    settings: DictConfig, folder: Path, loggers: list[Any], callbacks: list["Callback"]
 ) -> "Trainer":
-    """Makes Lightning's Trainer: what goes by steps and epochs there goes by images here."""
+    """Makes Lightning's Trainer: what goes by steps and epochs there goes by images here.
+
+    Args:
+        settings: of the run.
+        folder: for what the profiler finds.
+        loggers: of the run.
+        callbacks: in this order.
+    """
     from hydra.utils import instantiate
 
     from touchstone.tracking.checkpoints import Checkpoints
 
     trainer: Trainer = instantiate(
         of_lightning(settings),
-        profiler=profiler(settings.trainer.profiler, run),
-        default_root_dir=run.path,
+        profiler=profiler(settings.trainer.profiler, folder),
+        default_root_dir=folder,
         max_epochs=1,
         logger=loggers,
         callbacks=callbacks,
@@ -317,8 +330,8 @@ def make_trainer(
     return trainer
 
 
-def profiler(name: str | None, run: "Run") -> "Profiler | None":
-    """Lightning's profiler of a name, which writes what it finds into the run's folder."""
+def profiler(name: str | None, folder: Path) -> "Profiler | None":
+    """Lightning's profiler of a name, which writes what it finds into a folder."""
     if name is None:
         return None
     from pytorch_lightning import profilers
@@ -328,7 +341,7 @@ def profiler(name: str | None, run: "Run") -> "Profiler | None":
         "advanced": profilers.AdvancedProfiler,
         "pytorch": profilers.PyTorchProfiler,
     }
-    made: Profiler = kinds[name](dirpath=run.path / "profile", filename=name)
+    made: Profiler = kinds[name](dirpath=folder / "profile", filename=name)
     return made
 
 

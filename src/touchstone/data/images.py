@@ -87,6 +87,12 @@ class Images:
         pixels, labels = self.gather(indices)
         return Images(pixels, labels, self.classes)
 
+    def join(self, others: "Images") -> "Images":
+        """The split of these images and then others of the same shape and classes."""
+        labels = [split.labels for split in (self, others) if split.labels is not None]
+        pixels = torch.cat([self.pixels, others.pixels])
+        return Images(pixels, torch.cat(labels) if labels else None, self.classes)
+
     def relabel(self, labels: Tensor | None) -> "Images":
         """The same images with other labels."""
         return Images(self.pixels, labels, self.classes)

@@ -63,6 +63,12 @@ class Points:
         """The split of the points at `indices` alone."""
         return Points(*self.gather(indices), self.classes)
 
+    def join(self, others: "Points") -> "Points":
+        """The split of these points and then others of the same shape and classes."""
+        labels = [split.labels for split in (self, others) if split.labels is not None]
+        values = torch.cat([self.values, others.values])
+        return Points(values, torch.cat(labels) if labels else None, self.classes)
+
     def relabel(self, labels: Tensor | None) -> "Points":
         """The same points with other labels."""
         return Points(self.values, labels, self.classes)

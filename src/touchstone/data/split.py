@@ -44,6 +44,9 @@ class Split(Protocol):
     def take(self, indices: Tensor) -> Self:
         """The split of the samples at `indices` alone."""
 
+    def join(self, others: Self) -> Self:
+        """The split of these samples and then others of the same kind."""
+
     def relabel(self, labels: Tensor | None) -> Self:
         """The same samples with other labels; -1 says that a sample has none."""
 

@@ -16,7 +16,7 @@ from tqdm import tqdm
 from touchstone.data.tables.schema import Schema
 from touchstone.draws import derive
 from touchstone.errors import UsageError
-from touchstone.privacy.attacks.attack import Attack
+from touchstone.privacy.attacks.attack import Attack, Evidence
 from touchstone.privacy.attacks.density_ratio import DensityRatio
 from touchstone.privacy.attacks.kernel_density import KernelDensity
 from touchstone.privacy.attacks.nearest import Nearest
@@ -28,9 +28,12 @@ from touchstone.privacy.attribute import (
     nearest_record,
 )
 from touchstone.privacy.bound import epsilon_bound
+from touchstone.privacy.canaries import Canaries
 from touchstone.privacy.copies import NEAR, Copies, copies
+from touchstone.privacy.exposed import exposed
 from touchstone.privacy.intervals import LEVEL, Estimate
 from touchstone.privacy.membership import Figures, Finding, Membership, membership
+from touchstone.privacy.planted import Planted, planted
 from touchstone.privacy.shares import Shares, shares
 from touchstone.privacy.tables import Tables
 from touchstone.privacy.use.correlations import Correlations, correlations
@@ -48,6 +51,7 @@ from touchstone.privacy.use.prediction import (
 from touchstone.privacy.use.two_sample import two_sample
 
 DELTA = 1e-5  # of the bound on epsilon, where none was promised
+CANARIES, SHADOW = "canaries", "shadow"  # in the names of what they find
 COPIED = 10_000  # synthetic records, and others, whose nearest member is looked for
 DRAWN = 6  # columns whose values are shown
 LOOKED_AT = 100_000  # members among whom it is
@@ -83,6 +87,37 @@ class WhiteBox:
 
 
 @dataclass(frozen=True)
+class Shadows:
+    """Generators that came about as the audited one did, of other people.
+
+    Attributes:
+        train: from the indices of members who are left out, of those held out who are let in, and
+            a seed, to what such a generator makes, `(S, F)`.
+        sides: records as it takes them, in the order of those of the audit.
+        models: how many are trained.
+    """
+
+    train: Callable[[Tensor, Tensor, int], Tensor]
+    sides: Sides
+    models: int
+
+
+@dataclass(frozen=True)
+class Planting:
+    """A generator that came about as the audited one did, with canaries among the members.
+
+    Attributes:
+        canaries: as it takes records.
+        train: gives what it makes, `(S, F)`.
+        holdout: records of people who were held out, as it takes them, `(H, F)`.
+    """
+
+    canaries: Canaries
+    train: Callable[[], Tensor]
+    holdout: Tensor
+
+
+@dataclass(frozen=True)
 class Promise:
     """(epsilon, delta)-differential privacy as it was promised."""
 
@@ -96,10 +131,13 @@ class Leakage:
 
     Attributes:
         membership: what each attack found, by its name.
-        bounds: the epsilon that each attack's success takes at least; they hold together at 95 %.
+        bounds: the epsilon that each attack's success takes at least, canaries' among them; they
+            hold together at 95 %.
         delta: of the bounds.
         copies: None of a holdout too small to say what a near copy is.
         attributes: what is learned of each sensitive column, by the attacker's way of learning.
+        exposed: what shadow models found of the most exposed people; None where none were trained.
+        planted: the AUC of telling which canaries were planted, by attack; empty where none were.
     """
 
     membership: Mapping[str, Membership]
@@ -107,6 +145,8 @@ class Leakage:
     delta: float
     copies: Copies | None
     attributes: Mapping[str, Mapping[str, AttributeInference]]
+    exposed: Membership | None = None
+    planted: Mapping[str, Estimate] = field(default_factory=dict)
 
     @property
     def epsilon(self) -> float:
@@ -119,9 +159,14 @@ class Leakage:
         return max(self.membership, key=lambda name: self.everyone(name).figures.auroc.value)
 
     @property
-    def tests(self) -> int:
-        """How many AUC there are that chance may lift over 0.5."""
-        return sum(1 + (one.outliers is not None) for one in self.membership.values())
+    def areas(self) -> list[tuple[str, Estimate]]:
+        """Every AUC that chance may lift over 0.5, and the attack that it is of."""
+        found = []
+        for name, one in self.membership.items():
+            found += [(name, each.figures.auroc) for each in (one.everyone, one.outliers) if each]
+        if self.exposed is not None:
+            found.append((SHADOW, self.exposed.everyone.figures.auroc))
+        return [*found, *((f"{CANARIES}/{name}", area) for name, area in self.planted.items())]
 
     def everyone(self, attack: str) -> Finding:
         """What an attack found of all records."""
@@ -134,13 +179,9 @@ class Leakage:
         list longer than empty in about 1 of 20 audits: the intervals are as wide as it takes for
         all tests of either kind to hold together at 97.5 % (Bonferroni).
         """
-        return [
-            name
-            for name, one in self.membership.items()
-            if self.bounds[name] > 0
-            or above_chance(one.everyone.figures.auroc, self.tests)
-            or (one.outliers is not None and above_chance(one.outliers.figures.auroc, self.tests))
-        ]
+        areas = self.areas
+        certain = {name for name, area in areas if above_chance(area, len(areas))}
+        return [name for name, bound in self.bounds.items() if bound > 0 or name in certain]
 
     def copied(self) -> bool:
         """Whether more of the synthetic records are copies than of people who were not members."""
@@ -215,6 +256,8 @@ def audit(
     tables: Tables | None = None,
     *,
     white_box: WhiteBox | None = None,
+    shadows: Shadows | None = None,
+    planting: Planting | None = None,
     promise: Promise | None = None,
     records: int = 5_000,
     seed: int = 0,
@@ -225,6 +268,8 @@ def audit(
         sides: all records.
         tables: the same as frames, of a table.
         white_box: the generator's discriminator, where the attacker may have it.
+        shadows: what asks about the most exposed people.
+        planting: what asks about canaries.
         promise: of privacy, which the attacks' success is held against.
         records: how many members, and how many others, are asked about; as many again, of those
             held out, are the attacker's own. Drawn at random where there are more.
@@ -259,6 +304,12 @@ def audit(
             white_box.sides, "discriminator", white_box.attack
         )
     every = list(steps)
+    tests = len(every) + (shadows is not None) + (len(attacks) if planting is not None else 0)
+    level = 1 - (1 - LEVEL) / 2 / tests
+    if shadows is not None:
+        steps[SHADOW] = lambda: asked_of(shadows, places, seed)
+    if planting is not None:
+        steps[CANARIES] = lambda: looked_for(planting, attacks, delta, level)
     if len(sides.holdout) < 2 / NEAR:
         notes.append(
             f"Copies were not looked for: what a near copy is takes {2 / NEAR:.0f} records that "
@@ -287,19 +338,23 @@ def audit(
             found[name] = step()
             progress.update()
     told = {name: found[name][name] for name in every}
-    level = 1 - (1 - LEVEL) / 2 / len(told)
+    shadow: Membership | None = found.get(SHADOW)
+    canaries: dict[str, Planted] = found.get(CANARIES, {})
     leakage = Leakage(
         told,
         {
             name: epsilon_bound(one.members, one.non_members, delta, level, seed)
-            for name, one in told.items()
-        },
+            for name, one in (told | ({SHADOW: shadow} if shadow else {})).items()
+        }
+        | {f"{CANARIES}/{name}": one.bound for name, one in canaries.items()},
         delta,
         found.get("copies"),
         {
             column: {learner: found[f"{column} by {learner}"] for learner in LEARNERS}
             for column in columns
         },
+        shadow,
+        {name: one.area for name, one in canaries.items()},
     )
     first = told[every[0]]
     protocol = {
@@ -311,10 +366,32 @@ def audit(
         "asked_others": len(first.non_members),
         "attackers_own": len(places["holdout"]) - len(first.non_members),
         "attacks": ",".join(every),
+        "shadows": shadows.models if shadows else 0,
+        "canaries": len(planting.canaries.records) if planting else 0,
         "delta": delta,
         "seed": seed,
     }
     return Audit(leakage, found.get("use"), protocol, promise, notes)
+
+
+def asked_of(shadows: Shadows, places: Mapping[str, Tensor], seed: int) -> Membership:
+    """What shadow models say of the most exposed of those who are asked about."""
+    own, others = places["members"], places["holdout"]
+    sides = shadows.sides
+
+    def train(left_out: Tensor, let_in: Tensor, seed: int) -> Tensor:
+        return shadows.train(own[left_out], others[let_in], seed)
+
+    members, holdout = sides.members[own], sides.holdout[others]
+    return exposed(members, holdout, sides.synthetic, train, shadows.models, seed)
+
+
+def looked_for(
+    planting: Planting, attacks: Mapping[str, Attack], delta: float, level: float
+) -> dict[str, Planted]:
+    """What attacks find of canaries."""
+    evidence = Evidence(planting.train(), planting.holdout)
+    return planted(planting.canaries, evidence, attacks, delta, level)
 
 
 def guessed(
@@ -428,7 +505,11 @@ def figures(found: Audit) -> dict[str, float]:
         by_name |= _finding(name, one.everyone)
         if one.outliers is not None:
             by_name |= _finding(f"{name}/outliers", one.outliers)
-        by_name[f"{name}/epsilon"] = leakage.bounds[attack]
+    if leakage.exposed is not None:
+        by_name |= _finding(f"leakage/{SHADOW}", leakage.exposed.everyone)
+    for attack, area in leakage.planted.items():
+        by_name |= _estimate(f"leakage/{CANARIES}/{attack}/auc", area)
+    by_name |= {f"leakage/{name}/epsilon": bound for name, bound in leakage.bounds.items()}
     for column, learners in leakage.attributes.items():
         for learner, told in learners.items():
             for kind, guess in (("accuracy", told.accuracy), ("auc", told.auroc)):

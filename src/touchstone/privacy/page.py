@@ -7,11 +7,11 @@ from html import escape
 
 from touchstone import pages
 from touchstone.privacy import charts
-from touchstone.privacy.audit import Audit, Leakage, Promise, Use
+from touchstone.privacy.audit import CANARIES, SHADOW, Audit, Leakage, Promise, Use
 from touchstone.privacy.charts import written
 from touchstone.privacy.copies import Copies
 from touchstone.privacy.intervals import Estimate
-from touchstone.privacy.membership import FALSE_POSITIVES, OUTLIERS, Finding
+from touchstone.privacy.membership import FALSE_POSITIVES, OUTLIERS, Finding, Membership
 from touchstone.privacy.use.fairness import Fairness
 from touchstone.privacy.use.prediction import CLASSIFIERS
 
@@ -21,7 +21,9 @@ ATTACKS = {
     "kernel_density": "kernel densities (DOMIAS)",
     "nearest": "nearest record",
     "discriminator": "discriminator (LOGAN)",
+    SHADOW: "shadow models (LiRA)",
 }
+ATTACKS |= {f"{CANARIES}/{name}": f"canaries, by {words}" for name, words in ATTACKS.items()}
 LEARNERS = {"nearest_record": "by the nearest record", "boosted_trees": "by boosted trees"}
 
 
@@ -46,8 +48,9 @@ def _sentence(found: Audit) -> str:
             "The promise of privacy is broken: what the attacks achieve takes an epsilon of at "
             f"least {leakage.epsilon:.2f}, and {promise.epsilon:g} was promised."
         )
-    accused = leakage.accused()
-    if accused and max(area.value for area in _areas(leakage)) >= CERTAIN:
+    accused = [name for name in leakage.accused() if not name.startswith(CANARIES)]
+    areas = leakage.areas
+    if accused and max(area.value for name, area in areas if name in accused) >= CERTAIN:
         return (
             "These records give people away: an attacker can tell, almost with certainty, whose "
             "records the generator was trained on."
@@ -57,15 +60,20 @@ def _sentence(found: Audit) -> str:
             "These records leak: an attacker can tell, better than by chance, whose records the "
             "generator was trained on."
         )
+    if leakage.accused():
+        return (
+            "Training like this leaks: of made-up records an attacker can tell, better than by "
+            "chance, which were trained on, though no attack told people's records so."
+        )
     if leakage.copied():
         return (
             "These records hold copies of the records that the generator was trained on, though no "
             "attack told members from others better than by chance."
         )
-    doubtful = sum(area.low > 0.5 for area in _areas(leakage))
+    doubtful = sum(area.low > 0.5 for _, area in areas)
     if doubtful:
         return (
-            f"No leak is certain: of {leakage.tests} AUC, {doubtful} with the whole interval above "
+            f"No leak is certain: of {len(areas)} AUC, {doubtful} with the whole interval above "
             f"0.5, which among so many may be chance.{_more(found)}"
         )
     return (
@@ -103,6 +111,21 @@ def _points(found: Audit) -> Iterator[tuple[str, str]]:
             f"The strongest attack on those who stand out, {ATTACKS[name]}, has an AUC of "
             f"{written(outliers[name].figures.auroc)}; its control "
             f"{written(outliers[name].control.auroc)}",
+        )
+    if leakage.exposed is not None:
+        shadow = leakage.exposed.everyone
+        yield (
+            "Membership of the most exposed",
+            f"Shadow models, asked about the {len(leakage.exposed.members)} members who are "
+            f"farthest from all others, have an AUC of {written(shadow.figures.auroc)}; the "
+            f"control {written(shadow.control.auroc)}",
+        )
+    if leakage.planted:
+        name = max(leakage.planted, key=lambda name: leakage.planted[name].value)
+        yield (
+            "Canaries",
+            "Which of the made-up records were trained on is told, in one more training like "
+            f"this one's, with an AUC of {written(leakage.planted[name])} by {ATTACKS[name]}",
         )
     guesses = [
         (column, one.auroc or one.accuracy)
@@ -153,13 +176,6 @@ def _bound(leakage: Leakage, promise: Promise | None) -> str:
     )
 
 
-def _areas(leakage: Leakage) -> list[Estimate]:
-    """The AUC of every attack, of all and of the outliers."""
-    findings = [one.everyone for one in leakage.membership.values()]
-    findings += [one.outliers for one in leakage.membership.values() if one.outliers is not None]
-    return [one.figures.auroc for one in findings]
-
-
 def _sections(found: Audit) -> Iterator[str]:
     sentence, points = verdict(found)
     panel = pages.panel(sentence, points)
@@ -200,6 +216,8 @@ def _leakage(leakage: Leakage, promise: Promise | None) -> Iterator[str]:
             "attacker knows: a generator can hardly learn them without giving them away."
         )
         yield _areas_of(outliers, ends)
+    if leakage.exposed is not None:
+        yield from _exposed(leakage.exposed, ends)
     yield pages.heading("An attacker who must be sure", 3)
     yield pages.paragraph(
         "The share of members that he finds while he wrongly accuses 1 in 100, or 1 in 1,000, of "
@@ -217,6 +235,8 @@ def _leakage(leakage: Leakage, promise: Promise | None) -> Iterator[str]:
         "Both axes are of logarithms; the dotted line is a guess, and what lies above it a leak.",
         soft=True,
     )
+    if leakage.planted:
+        yield from _planted(leakage.planted)
     yield from _attributes(leakage)
     if leakage.copies is not None:
         yield from _copies(leakage.copies)
@@ -241,6 +261,31 @@ def _areas_of(findings: Mapping[str, Finding], ends: tuple[float, float]) -> str
         for name, one in findings.items()
     ]
     return charts.intervals(rows, ends, other="control", guess=0.5)
+
+
+def _exposed(found: Membership, ends: tuple[float, float]) -> Iterator[str]:
+    yield pages.heading("The most exposed people, by shadow models", 3)
+    yield pages.paragraph(
+        f"An attacker who knows the {len(found.members)} members and the {len(found.non_members)} "
+        "others who are farthest from everybody he knows, and how the generator was trained, "
+        "trains others like it, each on all other members and on a half of these people, and "
+        "compares what the generators say of a person who had that person and who had not "
+        "(Carlini et al. 2022, arXiv 2112.03570)."
+    )
+    yield _areas_of({SHADOW: found.everyone}, ends)
+
+
+def _planted(areas: Mapping[str, Estimate]) -> Iterator[str]:
+    yield pages.heading("Canaries", 3)
+    yield pages.paragraph(
+        "Records that are nobody's, and unlike anybody's, were made up; one more generator was "
+        "trained like this one, with each of them among the members or not by the toss of a coin. "
+        "The AUC is of telling which were. What training does to them it may do to the people who "
+        "are least like others; the bound on epsilon from them is exact (Steinke et al. 2023, "
+        "arXiv 2305.08846)."
+    )
+    rows = [charts.Row(ATTACKS[name], area) for name, area in areas.items()]
+    yield charts.intervals(rows, charts.ends_of(areas.values()), guess=0.5)
 
 
 def _found(findings: Mapping[str, Finding], share: float) -> str:

@@ -73,6 +73,10 @@ class Withheld:
         """Withholds so many."""
         return Withheld(len(indices), self.shape, self.device)
 
+    def join(self, others: "Withheld") -> "Withheld":
+        """Withholds both."""
+        return Withheld(len(self) + len(others), self.shape, self.device)
+
     def relabel(self, labels: Tensor | None) -> "Withheld":
         """Withholds labels, too."""
         return self

@@ -120,6 +120,15 @@ def test_a_part_keeps_frame_and_conditions_together(rows: Rows) -> None:
     assert part.content_hash != rows.content_hash
 
 
+def test_a_joined_split_has_frame_and_conditions_of_both(rows: Rows) -> None:
+    first, second = torch.tensor([7, 100]), torch.tensor([3])
+    joined, taken = rows.take(first).join(rows.take(second)), rows.take(torch.cat([first, second]))
+    assert joined.frame.equals(taken.frame)
+    assert torch.equal(joined.values, taken.values)
+    assert torch.equal(joined.conditions, taken.conditions)
+    assert joined.content_hash == taken.content_hash
+
+
 def test_rows_are_the_same_however_they_are_encoded(rows: Rows) -> None:
     otherwise = Encoder(SCHEMA, {"age": Modes.between(-100, 100)})
     assert Rows.of(FRAME, otherwise).content_hash == rows.content_hash

@@ -105,6 +105,15 @@ class Rows:
         frame = self.frame[indices.cpu().numpy()]
         return Rows(frame, self.values[indices], self.encoder, self.conditions[:, indices])
 
+    def join(self, others: "Rows") -> "Rows":
+        """The split of these rows and then others, encoded alike."""
+        return Rows(
+            pl.concat([self.frame, others.frame]),
+            torch.cat([self.values, others.values]),
+            self.encoder,
+            torch.cat([self.conditions, others.conditions], 1),
+        )
+
     def relabel(self, labels: Tensor | None) -> "Rows":
         """The same rows: they have no labels that could be others."""
         return self

@@ -10,6 +10,7 @@ from touchstone.draws import derive
 from touchstone.errors import UsageError
 from touchstone.privacy.attacks.attack import Attack, Evidence
 
+MODELS = 4  # at the least: for a variance, two with a record and two without
 LEAST = 1e-6  # the least standard deviation: an attack may say the same of all models
 
 
@@ -24,10 +25,9 @@ class Shadow:
     As it trains models it is for tens of records: the most exposed (`exposure`), or canaries.
 
     Args:
-        train: from rows `(n, F)` and a seed to synthetic records `(S, F)`, as the audited model's
-            came about.
-        background: rows `(B, F)` that every model is trained on, beside its half of the records:
-            for the strongest attacker, all members that are not asked about.
+        train: from which of the records a model is trained on, bool `(N,)`, and a seed to synthetic
+            records `(S, F)`, as the audited model's came about. For the strongest attacker it is
+            trained on all members that are not asked about, too.
         attack: whose score is compared.
         models: how many are trained.
         seed: of the halves and of the models.
@@ -39,15 +39,16 @@ class Shadow:
     def __init__(
         self,
         train: Callable[[Tensor, int], Tensor],
-        background: Tensor,
         attack: Attack,
         models: int = 16,
         seed: int = 0,
     ) -> None:
-        if models < 4:
-            raise UsageError(f"models={models}: a record needs two shadow models with it and two "
-                             "without, so 4 or more")  # fmt: skip
-        self._train, self._background, self._attack = train, background, attack
+        if models < MODELS:
+            raise UsageError(
+                f"models={models}: a record needs two shadow models with it and two without, so "
+                f"{MODELS} or more"
+            )
+        self._train, self._attack = train, attack
         self._models, self._seed = models, seed
 
     def __call__(self, records: Tensor, evidence: Evidence) -> Tensor:
@@ -58,21 +59,15 @@ class Shadow:
             generator=torch.Generator().manual_seed(derive(self._seed, "halves")),
         )
         member = order.argsort(0) < self._models // 2  # (models, N)
+        made = (
+            self._train(inside, derive(self._seed, "shadow", number))
+            for number, inside in enumerate(member)
+        )
         scores = torch.stack(
-            [
-                self._attack(
-                    records,
-                    Evidence(self._synthetic(records[inside], number), evidence.reference),
-                )
-                for number, inside in enumerate(member)
-            ]
+            [self._attack(records, Evidence(rows, evidence.reference)) for rows in made]
         )
         audited = self._attack(records, evidence)
         return _log_normal(audited, scores, member) - _log_normal(audited, scores, ~member)
-
-    def _synthetic(self, records: Tensor, number: int) -> Tensor:
-        rows = torch.cat([self._background, records])
-        return self._train(rows, derive(self._seed, "shadow", number))
 
 
 def _log_normal(audited: Tensor, scores: Tensor, chosen: Tensor) -> Tensor:
