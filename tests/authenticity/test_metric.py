@@ -101,13 +101,15 @@ def test_it_needs_detectors_and_attacks(sets: Sets) -> None:
 
 def test_a_run_records_it_like_any_metric(train: Callable[..., Path], tmp_path: Path) -> None:
     words = "data=one_class data@data.source=digits data.genuine=0 subset=40 model.width=4"
-    more = "images=128 batch_size=32 metrics=[detection] detector=[discriminator,mahalanobis]"
+    more = "images=128 batch_size=32 metrics=[detection] detector=[discriminator,neighbours]"
     run = Run(train(*words.split(), *more.split()))
     recorded = {figure.name: figure for figure in run.figures()}
     assert recorded["detection"].higher_is_better
     assert recorded["detection"].value == recorded["detection/discriminator"].value
-    assert recorded["detection"].protocol["false_alarms"] == 0.01
-    assert {f"detection/mahalanobis/{attack}/apcer" for attack in range(1, 10)} < recorded.keys()
+    protocol = recorded["detection"].protocol
+    assert protocol["false_alarms"] == 0.01
+    assert protocol["detectors"] == "discriminator, neighbours(neighbours=5)"
+    assert {f"detection/neighbours/{attack}/apcer" for attack in range(1, 10)} < recorded.keys()
     shown = {path.name for path in (run.path / "detection").iterdir()}
     assert shown == {"roc", "scores"}
 

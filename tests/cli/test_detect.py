@@ -323,3 +323,8 @@ def test_a_program_is_told_what_cannot_be_done(run: Path) -> None:
         touchstone.load_detector("nowhere")
     with pytest.raises(UsageError, match="a tensor of shape"):
         judge(run).score(torch.zeros(2, 1, 28, 28))
+    named = "touchstone.data.image_folder.load"
+    load = {"_target_": named, "_partial_": True, "path": "${data_dir}/items"}
+    configured(run, data={"name": "items", "load": load | {"folder": "cache", "resolution": 8}})
+    with pytest.raises(UsageError, match="elsewhere/items"):
+        touchstone.load_detector(run, data_dir="elsewhere")

@@ -33,6 +33,9 @@ class Detection:
         subset: how many training items the run is shown.
         false_alarms: the share of genuine items that may be refused, for `apcer` and `bpcer`.
 
+    Attributes:
+        detectors: their names and settings, for the figures' protocol.
+
     Raises:
         UsageError: no detectors.
     """
@@ -47,6 +50,7 @@ class Detection:
         if not detectors:
             raise UsageError("metrics=detection: name the detectors: detector=[mahalanobis]")
         self._detectors = dict(detectors)
+        self.detectors = ", ".join(described(name, one) for name, one in detectors.items())
         self._subset = subset
         self.false_alarms = false_alarms
 
@@ -102,6 +106,16 @@ class Detection:
                     pictures["detection/roc"] = roc_curves(genuine, counterfeits)
         headline = f"detection/{next(iter(self._detectors))}"
         return {"detection": found[headline], **found, **pictures}
+
+
+def described(name: str, detector: Detector) -> str:
+    """A detector's name and settings: `neighbours(neighbours=5)`."""
+    said = [
+        f"{key}={value}"
+        for key, value in vars(detector).items()
+        if isinstance(value, int | float | str) and key != "training"
+    ]
+    return f"{name}({', '.join(said)})" if said else name
 
 
 def attacks(train: Split, test: Split) -> list[int]:

@@ -39,6 +39,7 @@ def load_detector(
     checkpoint: str = "last",
     device: str = "auto",
     folder: str | Path = "runs",
+    data_dir: str | Path | None = None,
 ) -> "Authenticator":
     """Loads what says of a picture whether it is genuine, as `touchstone detect` does.
 
@@ -55,6 +56,7 @@ def load_detector(
         checkpoint: `last` or `best`.
         device: `auto`, `cpu`, `cuda` or `cuda:NUMBER`.
         folder: where runs lie, to find one by its name.
+        data_dir: where data sets lie; by default as `TOUCHSTONE_DATA` says, or in the cache.
 
     Raises:
         UsageError: where there is no such run or detector, or they do not go together.
@@ -77,6 +79,8 @@ def load_detector(
         device=device,
         runs_dir=str(folder),
     )
+    if data_dir is not None:
+        settings.update(data_dir=str(data_dir))
     try:
         return authenticator(settings, words)
     except (InstantiationException, OmegaConfBaseException) as error:
