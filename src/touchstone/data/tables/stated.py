@@ -178,7 +178,7 @@ def _column(
         return Constant(name, None if value is None else text_of(value), own or "String")
     if kind == "key":
         prefix = str(settings.get("prefix", ""))
-        whole = own is not None and dtype.is_integer()
+        whole = own is None or dtype.is_integer()
         return Key(name, prefix, "Int64" if whole and not prefix else "String")
     return determined(name, settings, made.get(settings["by"]), own)
 
