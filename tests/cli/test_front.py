@@ -1,4 +1,6 @@
+import os
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -58,6 +60,22 @@ def test_the_page_of_training_names_every_part(cli: Cli) -> None:
     for group in ("data", "model", "loss", "metrics", "logger"):
         names = sorted(path.stem for path in (CONF / group).glob("*.yaml"))
         assert f"{group}: {', '.join(names)}\n" in page
+
+
+@pytest.mark.parametrize("words", [["--help"], ["inspect", "--help"]])
+def test_who_reads_may_stop_early(words: list[str], environment: dict[str, str]) -> None:
+    read, write = os.pipe()
+    os.close(read)  # as `| head -0` does
+    done = subprocess.run(
+        [sys.executable, "-m", "touchstone", *words],
+        env=environment,
+        stdout=write,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_one_message_and_no_traceback(cli: Cli, tmp_path: Path) -> None:

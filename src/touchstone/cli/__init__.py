@@ -2,6 +2,7 @@
 
 import difflib
 import importlib
+import os
 import sys
 
 VERBS = {
@@ -22,6 +23,16 @@ called: list[str] = []
 
 
 def main() -> None:
+    """Runs the verb that the command line names; whoever reads what it prints may stop early."""
+    try:
+        run()
+        sys.stdout.flush()
+    except BrokenPipeError:  # `touchstone VERB --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(141)  # as by SIGPIPE
+
+
+def run() -> None:
     """Runs the verb that the command line names."""
     match sys.argv[1:]:
         case [] | ["-h" | "--help" | "help", *_]:
