@@ -31,8 +31,9 @@ SETTINGS = {
     "constant": {"value"},
     "key": {"prefix"},
     "determined": {"by", "values"},
-    "drop": set[str](),
 }
+# What was stated of a column that is left out may stay.
+SETTINGS["drop"] = set[str]().union(*SETTINGS.values())
 NEEDED = {"number": ("low", "high"), "category": ("values",), "determined": ("by", "values")}
 
 
@@ -49,13 +50,13 @@ def check(stated: Stated, names: Sequence[str]) -> None:
         kind = settings.get("kind")
         if kind is not None and kind not in SETTINGS:
             raise UsageError(f"{subject}.kind={kind}: it has to be one of {', '.join(SETTINGS)}")
-        known = SETTINGS[kind] if kind else set[str]().union(*SETTINGS.values())
+        known = SETTINGS[kind or "drop"]
         for setting in settings:
             if setting != "kind" and setting not in known:
                 what = f"of kind={kind}" if kind else "of a column"
                 raise UsageError(
                     f"{subject}.{setting}: there is no such setting {what}; "
-                    f"there are {', '.join(sorted(known)) or 'none'}"
+                    f"there are {', '.join(sorted(known))}"
                 )
         if kind == "determined" and "by" not in settings:
             raise UsageError(f"{subject}.by: say which category determines it")
