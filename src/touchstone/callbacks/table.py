@@ -80,7 +80,7 @@ class Table(Callback):
         made = samples(module.average.network, self.rows, seed=seed, device=module.device)
         frame = self._encoder.decode(torch.cat(list(made)))
         shown = draw(
-            self._scales, self._real, shares(self._scales, frame), f"{module.images:,} images"
+            self._scales, self._real, shares(self._scales, frame), f"{module.images:,} rows shown"
         )
         for logger in trainer.loggers:
             if hasattr(logger, "log_image"):

@@ -27,9 +27,9 @@ def announce(run: Run, gan: "GAN", images: "Split", start: int) -> None:
         return
     begun = f"going on at {start:,} of" if start else "training for"
     size = "x".join(str(size) for size in images.shape)
-    kind = f"rows of {size} numbers" if len(images.shape) == 1 else f"of {size}"
+    unit, parts = ("rows", " numbers") if len(images.shape) == 1 else ("images", "")
     print(
-        f"{shown(run.path)}: {begun} {gan.budget:,} images, from {len(images):,} {kind}",
+        f"{shown(run.path)}: {begun} {gan.budget:,} {unit}, from {len(images):,} of {size}{parts}",
         file=sys.stderr,
     )
 
