@@ -126,6 +126,30 @@ def test_arrays_of_pictures(tmp_path: Path, here: Cli) -> None:
     assert done.stderr == "touchstone: target=ill: the records are no table: leave target out\n"
 
 
+def test_large_pictures_are_compared_by_an_extractors_features(
+    tmp_path: Path, train: Train, here: Cli
+) -> None:
+    size = ("data.resolution=64", "model.width=4")  # pictures of 4,096 numbers
+    run = train("data=digits", *size, "images=64", "batch_size=16", "subset=80")
+    here("audit", f"run={run.name}", "to=run")
+    protocol = told(tmp_path / "run")["protocol"]
+    assert protocol["features"] == 64
+    assert protocol["extractor"]
+    assert protocol["attacks"].endswith("nearest,discriminator")
+
+    draws = np.random.default_rng(0)
+    for key in ("real", "holdout"):
+        pixels = draws.integers(0, 256, (40, 36, 36, 3), np.uint8)
+        np.savez(tmp_path / f"{key}.npz", samples=pixels)
+    words = ["real=real.npz", "synthetic=real.npz", "holdout=holdout.npz"]
+    here("audit", *words, "extractor=fashion", "to=arrays")
+    said = told(tmp_path / "arrays")
+    assert said["protocol"]["features"] == 64
+    assert said["figures"]["leakage/nearest/auc"] == 1
+    done = here("audit", *words, "extractor=fashio", status=1)
+    assert done.stderr.startswith("touchstone: extractor=fashio is unknown")
+
+
 def test_a_run_of_pictures(tiny_run: Path, tmp_path: Path, here: Cli) -> None:
     run = tmp_path / "runs" / "digits"
     shutil.copytree(tiny_run, run)

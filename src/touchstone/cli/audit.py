@@ -2,6 +2,7 @@
 
 import datetime
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from touchstone.data.split import Split
+    from touchstone.metrics.extractors import Extractor
     from touchstone.privacy.audit import Audit, Planting, Promise, Shadows, Sides, WhiteBox
     from touchstone.privacy.tables import Tables
     from touchstone.tracking.figures import Figure
@@ -158,6 +160,10 @@ def of_run(settings: DictConfig, run: "Run") -> Case:
     source = instantiate(saved.data.load)
     members = subset(source(split="train", **kept), saved.get("subset"))
     holdout = source(split="test", **kept)
+    extractor = None
+    if not isinstance(members, Rows):
+        only_tables(settings)
+        extractor = extractor_of(members, settings.extractor or saved.protocol.extractor)
     trained = load(run.path, settings.checkpoint)
     drawn = Drawn(
         trained.generator.to(settings.device),
@@ -193,13 +199,11 @@ def of_run(settings: DictConfig, run: "Run") -> Case:
         sides = sides_of(tables)
         case["tables"] = tables
     else:
-        only_tables(settings)
         sides = Sides(**as_taken)
-        if sides.members.shape[1] > PIXELS:
+        if extractor is not None:
             pictures = {"members": members, "holdout": holdout, "synthetic": drawn}
-            own = settings.extractor or saved.protocol.extractor
-            sides, extractor = extracted(pictures, own, settings)
-            protocol["extractor"] = extractor
+            sides = extracted(pictures, extractor, settings)
+            protocol["extractor"] = extractor.fingerprint
     if promise is not None:
         case["notes"].append(
             "The discriminator did not attack: that of a private run is not released with it."
@@ -339,13 +343,15 @@ def of_pictures(settings: DictConfig, paths: Mapping[str, Path]) -> Case:
                     f"{key}: its images are {shape}, and those of real= {first}: resolution=… "
                     "brings them to one size"
                 )
+    extractor = extractor_of(sets["members"], settings.extractor)
     kept = drawn(len(sets["synthetic"]), settings.synthetics, "synthetic", settings.seed)
     sets["synthetic"] = sets["synthetic"].take(kept)
     protocol: dict[str, Any] = {"files": {key: str(path) for key, path in paths.items()}}
-    if sets["members"].pixels[0].numel() <= PIXELS:
+    if extractor is None:
         sides = Sides(**{key: _rows(images) for key, images in sets.items()})
     else:
-        sides, protocol["extractor"] = extracted(sets, settings.extractor or "inception", settings)
+        sides = extracted(sets, extractor, settings)
+        protocol["extractor"] = extractor.fingerprint
     return Case(paths["synthetic"].name, sides, protocol)
 
 
@@ -357,19 +363,33 @@ def sides_of(tables: "Tables") -> "Sides":
     return Sides(found["real"], found["holdout"], found["synthetic"])
 
 
-def extracted(pictures: Mapping[str, Any], name: str, settings: DictConfig) -> tuple["Sides", str]:
-    """Pictures as an extractor's features, and the extractor's fingerprint."""
+def extractor_of(pictures: "Split", name: str | None) -> "Extractor | None":
+    """Whose features stand for pictures, Inception's by default; None: their numbers do.
+
+    Raises:
+        UsageError: it cannot be had.
+    """
+    if math.prod(pictures.shape) <= PIXELS:
+        return None
     from touchstone.metrics.extractors import load
+
+    try:
+        return load(name or "inception")
+    except UsageError as error:  # which speaks of the settings of training
+        raise UsageError(str(error).replace("protocol.extractor", "extractor")) from error
+
+
+def extracted(pictures: Mapping[str, Any], extractor: "Extractor", settings: DictConfig) -> "Sides":
+    """Pictures as an extractor's features."""
     from touchstone.metrics.sets import Drawn, ImageSet, Stored
     from touchstone.privacy.audit import Sides
 
-    extractor = load(name)
     found = {}
     for key, images in pictures.items():
         source = images if isinstance(images, Drawn) else Stored(images)
         one = ImageSet(source, key, device=settings.device, cache=settings.cache_dir)
         found[key] = one.features(extractor)
-    return Sides(**found), extractor.fingerprint
+    return Sides(**found)
 
 
 def white_box(
