@@ -123,6 +123,22 @@ def test_the_same_seed_gives_the_same_run(train: Train) -> None:
     )
 
 
+def test_numbers_that_a_cpu_is_slow_with_are_zeros(environment: dict[str, str]) -> None:
+    """In all of torch's threads: 1e-40 of each of so many numbers that they are shared out."""
+    program = (
+        "import torch; from touchstone.cli.game import flush_denormals; flush_denormals();"
+        "made = torch.full((2_000_000,), 1e-38) * 1e-2; print(int((made != 0).sum()))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=environment | {"OMP_NUM_THREADS": "2"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout == "0\n"
+
+
 def test_the_evaluation_leaves_the_training_as_it_was(train: Train) -> None:
     often = train(*SMALL, "images=64", "every.evaluation=16", "every.log=16", "every.checkpoint=16")
     seldom = train(*SMALL, "images=64")

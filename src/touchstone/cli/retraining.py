@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 
 from touchstone.cli import private
-from touchstone.cli.game import build, memory_format, networks
+from touchstone.cli.game import build, flush_denormals, memory_format, networks
 from touchstone.cli.train import make_trainer, quieten, tell_of
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ class Retraining:
         from touchstone.data.subset import labelled
 
         quieten()
+        flush_denormals()
         shown = labelled(records, settings.labelled)
         promise = private.promised(settings, shown, None, 0)
         gan = build(settings, promise.executor if promise else None)

@@ -13,7 +13,14 @@ from touchstone import cli, job
 from touchstone.cli import meeting, private, sweep
 from touchstone.cli.checks import check
 from touchstone.cli.front import enter, fail, plain
-from touchstone.cli.game import build, check_labels, fitting_micro_batch, memory_format, networks
+from touchstone.cli.game import (
+    build,
+    check_labels,
+    fitting_micro_batch,
+    flush_denormals,
+    memory_format,
+    networks,
+)
 from touchstone.errors import UsageError
 
 if TYPE_CHECKING:
@@ -65,6 +72,7 @@ def train(composed: DictConfig) -> None:
     settings, run = chosen(composed)
     check(settings)
     quieten()
+    flush_denormals()
 
     from hydra.utils import instantiate
 
