@@ -3,8 +3,8 @@
     python scripts/check_privacy.py [--seeds 0 1 2] [--epsilons 1 3 10 inf] [--to FOLDER]
 
 Trains experiments=adult_private with each epsilon and seed, unless the run is there, and evaluates
-it; `touchstone compare runs_dir=FOLDER` shows them together, and `touchstone audit run=RUN
-canaries=1000` looks for canaries.
+it; `touchstone compare runs=[FOLDER/*/*] by=[privacy.epsilon]` shows them together, and
+`touchstone audit run=RUN canaries=1000` looks for canaries.
 """
 
 import argparse
