@@ -12,7 +12,7 @@ from touchstone.gan import GAN
 
 
 class Progress(Callback):
-    """Shows images, rate, time left, both losses and the last figure, on standard error.
+    """Shows images, rate, time left, both losses and the last figures, on standard error.
 
     Args:
         every: images from one look at the losses to the next; the bar itself moves by time.
@@ -56,7 +56,9 @@ class Progress(Callback):
                 if name in outputs  # a private run does not tell the discriminator's
             }
             if figures := evaluation(trainer):
-                shown |= {name: f"{value:.2f}" for name, value in figures.latest.items()}
+                # Of a metric's figures the headline: a detection has hundreds.
+                headlines = [name for name in figures.latest if "/" not in name]
+                shown |= {name: f"{figures.latest[name]:.2f}" for name in headlines}
             self._bar.set_postfix(shown, refresh=False)
         self._bar.update(min(module.images, module.budget) - self._bar.n)
 
