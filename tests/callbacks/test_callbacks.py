@@ -360,8 +360,13 @@ def test_samples_are_drawn_from_the_same_latents(play: Callable[..., Any]) -> No
 def test_progress_ends_at_the_budget(
     play: Callable[..., Any], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    play(4, evaluating(Scripted([2.5]), every=16), Progress(every=8))
+    class Detailed(Scripted):
+        def __call__(self, sets: Sets) -> dict[str, float]:
+            return super().__call__(sets) | {"scripted/part": 1.5}
+
+    play(4, evaluating(Detailed([2.5]), every=16), Progress(every=8))
     said = capfd.readouterr().err
     assert "100%" in said
     assert "16.0/16.0" in said
     assert "scripted7=2.50" in said
+    assert "part" not in said  # hundreds of figures would be no line
