@@ -12,7 +12,14 @@ import pytest
 import torch
 from omegaconf import OmegaConf
 
+from touchstone.cli.case_of_run import Trainings
+from touchstone.cli.retraining import Retraining
+from touchstone.data import digits
+from touchstone.data.images import content_hash
+from touchstone.data.split import Split
+from touchstone.privacy.audit import Sides
 from touchstone.tracking.run import Run
+from touchstone.trained import load
 
 Cli = Callable[..., "subprocess.CompletedProcess[str]"]
 Train = Callable[..., Path]
@@ -214,6 +221,27 @@ def test_generators_are_trained_like_the_run_s(folder: Path, train: Train, here:
     done = here(*again, "to=second", **own)
     assert "training " not in done.stderr
     assert told(folder / "second")["figures"] == said["figures"]
+
+
+def test_a_shadow_model_is_trained_on_all_members_but_those_left_out(
+    tiny_run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    members, holdout = (digits.load(split=split) for split in ("train", "test"))
+    taken = Sides(torch.zeros(9, 1024), torch.zeros(9, 1024), torch.zeros(3, 1024))
+    settings = {"shadows": 4, "canaries": 0, "cache_dir": str(tmp_path), "device": "cpu", "seed": 0}
+    seen: list[tuple[str, int]] = []
+
+    def trained(self: Retraining, records: Split, seed: int) -> torch.nn.Module:
+        seen.append((records.content_hash, seed))
+        return load(tiny_run).generator
+
+    monkeypatch.setattr(Retraining, "__call__", trained)
+    more = Trainings(OmegaConf.create(settings), OmegaConf.create(), members, holdout, taken)
+    made = more.shadows().train(torch.tensor([3, 1]), torch.tensor([5, 2]), 7)
+    assert made.shape == (3, 1024)
+    kept = torch.tensor([0, 2, *range(4, len(members))])
+    pixels = torch.cat([members.pixels[kept], holdout.pixels[torch.tensor([5, 2])]])
+    assert seen == [(content_hash(pixels), 7)]
 
 
 @pytest.mark.parametrize(

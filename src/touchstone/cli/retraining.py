@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from omegaconf import DictConfig, OmegaConf
 
 from touchstone.cli import private
-from touchstone.cli.game import build, flush_denormals, memory_format, networks
-from touchstone.cli.train import make_trainer, quieten, tell_of
+from touchstone.cli.game import build, flush_denormals, networks
+from touchstone.cli.train import data_of, make_trainer, quieten, tell_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -72,7 +72,6 @@ class Retraining:
     def _trained(self, settings: DictConfig, records: "Split") -> "nn.Module":
         from hydra.utils import instantiate
 
-        from touchstone.data.module import Data
         from touchstone.data.subset import labelled
 
         quieten()
@@ -80,15 +79,7 @@ class Retraining:
         shown = labelled(records, settings.labelled)
         promise = private.promised(settings, shown, None, 0)
         gan = build(settings, promise.executor if promise else None)
-        data = Data(
-            promise.none_of(records) if promise else records,
-            promise.withheld if promise else shown,
-            batch_size=settings.batch_size,
-            critic_steps=settings.loss.critic_steps,
-            seed=settings.seed,
-            budget=settings.images,
-            memory_format=memory_format(settings),
-        )
+        data = data_of(settings, records, shown, promise)
         kept = [settings.callbacks.get(name) for name in ("divergence", "progress")]
         watched = [instantiate(callback) for callback in kept if callback]
         trainer = make_trainer(settings, self._folder, [], watched)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pytorch_lightning import Callback, Trainer
     from pytorch_lightning.profilers import Profiler
 
+    from touchstone.data.module import Data
     from touchstone.data.split import Split
     from touchstone.data.tables.rows import Rows
     from touchstone.tracking.run import Run
@@ -78,7 +79,6 @@ def train(composed: DictConfig) -> None:
 
     from touchstone.callbacks import Evaluation, Pruning
     from touchstone.cli import report
-    from touchstone.data.module import Data
     from touchstone.data.subset import labelled, subset
     from touchstone.data.tables.rows import Rows
     from touchstone.errors import DivergedError, InterruptionError
@@ -103,15 +103,7 @@ def train(composed: DictConfig) -> None:
     if promise:
         promise.check(gan)
         callbacks["spending"] = promise.spending(settings.every.evaluation)
-    data = Data(
-        promise.none_of(images) if promise else images,
-        promise.withheld if promise else shown,
-        batch_size=settings.batch_size,
-        critic_steps=settings.loss.critic_steps,
-        seed=settings.seed,
-        budget=settings.images,
-        memory_format=memory_format(settings),
-    )
+    data = data_of(settings, images, shown, promise)
     text = OmegaConf.to_yaml(settings)
     if run is None:
         name = f"{settings.model.name}_{settings.loss.name}_{settings.data.name}_s{settings.seed}"
@@ -232,6 +224,30 @@ def training_split(settings: DictConfig, run: "Run | None") -> "Split":
     rows: Rows = instantiate(settings.data.load)(split="train", **kept)
     tell_of(rows, settings)
     return rows
+
+
+def data_of(
+    settings: DictConfig, images: "Split", shown: "Split", promise: "private.Promise | None"
+) -> "Data":
+    """The batches of a training; of a private one none, since its records are sampled apart.
+
+    Args:
+        settings: of the run.
+        images: the training split.
+        shown: what of it the networks are shown.
+        promise: of privacy, if there is one.
+    """
+    from touchstone.data.module import Data
+
+    return Data(
+        promise.none_of(images) if promise else images,
+        promise.withheld if promise else shown,
+        batch_size=settings.batch_size,
+        critic_steps=settings.loss.critic_steps,
+        seed=settings.seed,
+        budget=settings.images,
+        memory_format=memory_format(settings),
+    )
 
 
 def tell_of(rows: "Rows", settings: DictConfig) -> None:

@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from touchstone.data.tables.schema import Category, Constant, Determined, Key, Number
-from touchstone.data.tables.stated import schema, within
+from touchstone.data.tables.stated import check, schema, within
 from touchstone.errors import UsageError
 
 STATED: dict[str, dict[str, Any]] = {
@@ -41,6 +41,23 @@ def test_a_schema_is_made_of_what_is_stated_alone() -> None:
 def test_types_that_a_file_states_are_taken() -> None:
     made = schema({"a": STATED["age"]}, {"a": pl.UInt8()}, None)
     assert made.columns == (Number("a", 17, 90, dtype="UInt8"),)
+
+
+def test_a_key_without_a_prefix_counts() -> None:
+    stated = {"id": {"kind": "key"}}
+    assert schema(stated, {"id": pl.String()}, None)["id"] == Key("id", "", "Int64")
+    assert schema(stated, {"id": pl.Int32()}, None)["id"] == Key("id", "", "Int64")
+    typed = schema(stated, {"id": pl.Float64()}, None)["id"]
+    assert typed == Key("id", "", "String")
+
+
+def test_what_was_stated_of_a_column_that_is_left_out_may_stay() -> None:
+    left_out = STATED["age"] | {"kind": "drop"}
+    check(STATED | {"age": left_out}, list(STATED))
+    made = schema(STATED | {"age": left_out}, TEXT, None)
+    assert "age" not in made.names
+    with pytest.raises(UsageError, match=r"age\.lwo: there is no such setting of kind=drop"):
+        check({"age": left_out | {"lwo": 1}}, ["age"])
 
 
 def test_what_is_not_stated_is_asked_for_by_name() -> None:
