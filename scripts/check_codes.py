@@ -1,7 +1,7 @@
 """Detectors of printed codes: the table of experiments/authenticity.md.
 
-    python scripts/check_codes.py train [--levels fine] [--seeds 0 1 2] [--runs FOLDER] [--images N]
-    python scripts/check_codes.py report [--levels fine] [--seeds 0 1 2] [--runs FOLDER]
+    python scripts/check_codes.py train [--levels fine] [--seeds 0 1 2] [--symbols 16] [--images N]
+    python scripts/check_codes.py report [--levels fine] [--seeds 0 1 2] [--symbols 16]
 
 `train` trains, at each level and seed, a run whose templates are falsified as the generator
 misreads and one whose templates are falsified evenly; those that are there are left. `report`
@@ -50,23 +50,35 @@ MANY = 8_000  # codes of each kind, where small differences are asked for
 
 
 class Case(NamedTuple):
-    """A level and a seed, of the data and of both runs."""
+    """A level, the symbols across a code, and a seed, of the data and of both runs."""
 
     level: str
+    symbols: int
     seed: int
+
+    @property
+    def resolution(self) -> int:
+        """Pixels across a picture."""
+        return PIXELS * self.symbols
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The shape of a sample: the picture, and the template beside it."""
+        return 2, self.resolution, self.resolution
 
     def run(self, runs: Path, falsifier: str) -> Path:
         """Where the run of this falsifier lies."""
-        return runs / f"{self.level}_{falsifier}_s{self.seed}"
+        return runs / f"{self.level}_{self.symbols}_{falsifier}_s{self.seed}"
 
     @property
     def workshop(self) -> Workshop:
         """What made the codes."""
-        return Workshop(*LEVELS[self.level], 16, "none", self.seed, printed_codes.ITEMS)
+        press, scanner = LEVELS[self.level]
+        return Workshop(press, scanner, self.symbols, "none", self.seed, printed_codes.ITEMS)
 
     def codes(self, split: str) -> Codes:
         """The codes of a split."""
-        return printed_codes.codes(FOLDER, split, self.level, 48, "none", self.seed)
+        return printed_codes.codes(FOLDER, split, self.level, self.resolution, "none", self.seed)
 
 
 def main() -> None:
@@ -75,10 +87,11 @@ def main() -> None:
     parser.add_argument("step", choices=("train", "report"))
     parser.add_argument("--levels", nargs="+", default=list(LEVELS), choices=LEVELS)
     parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--symbols", type=int, default=16, help="across a code")
     parser.add_argument("--images", type=int, default=256_000)
     parser.add_argument("--runs", type=Path, default=Path("runs/codes"))
     said = parser.parse_args()
-    cases = [Case(level, seed) for level in said.levels for seed in said.seeds]
+    cases = [Case(level, said.symbols, seed) for level in said.levels for seed in said.seeds]
     for case in cases:
         if said.step == "train":
             train(case, said.runs, said.images)
@@ -93,6 +106,7 @@ def train(case: Case, runs: Path, images: int) -> None:
             words = [
                 "experiments=authenticity_codes",
                 f"data.level={case.level}",
+                f"data.resolution={case.resolution}",
                 f"seed={case.seed}",
                 f"images={images}",
                 "loss.penalties.falsification.falsifier._target_="
@@ -109,14 +123,15 @@ def report(case: Case, runs: Path) -> None:
     trained = {name: load(next(case.run(runs, name).glob("*_s*"))) for name in FALSIFIERS}
     codes, shown = case.codes("test"), subset(case.codes("train").images(), 2_500)
     wrong = codes.misprints[codes.labels == CLASSES.index("estimated")]
+    perfect = float((~wrong).all((1, 2)).float().mean())
     print(
-        f"## {case.level}, seed {case.seed}: the network misreads {float(wrong.float().mean()):.2%}"
-        f", nothing in {float((~wrong).all((1, 2)).float().mean()):.1%} of the codes",
+        f"## {case.level}, {case.symbols} symbols across, seed {case.seed}: the network misreads "
+        f"{float(wrong.float().mean()):.2%}, nothing in {perfect:.1%} of the codes",
         flush=True,
     )
     found = {}
     for name, (detector, networks) in detectors(trained, case).items():
-        detector.prepare(networks, (2, 48, 48))
+        detector.prepare(networks, case.shape)
         detector.fit(shown)
         found[name] = scores(detector, codes.images(), name)
         genuine = found[name][codes.labels == 0]
@@ -129,8 +144,8 @@ def report(case: Case, runs: Path) -> None:
     compare(case, trained)
 
     judge = SymbolWise()
-    judge.prepare(trained["misread"], (2, 48, 48))
-    if case != ("fine", 0):
+    judge.prepare(trained["misread"], case.shape)
+    if case != ("fine", 16, 0):
         return
     with evaluating(judge.trained.generator), torch.inference_mode():
         attack_knowingly(case, judge, found["misread"][codes.labels == 0])
@@ -141,7 +156,7 @@ def detectors(trained: dict[str, Trained], case: Case) -> dict[str, tuple[Detect
     """The detectors, each with the networks that it looks through."""
     misread = trained["misread"]
     counterfeits: Callable[[], Images] = partial(
-        printed_codes.forged, FOLDER, case.level, seed=case.seed
+        printed_codes.forged, FOLDER, case.level, case.resolution, seed=case.seed
     )
     left_out = Supervised(Classifier, counterfeits, "estimated")
     return {
@@ -165,7 +180,7 @@ def compare(case: Case, trained: dict[str, Trained]) -> None:
         pictures = workshop.printed(symbols, workshop.press, "test", name)
         items = Codes(pictures, templates, symbols, torch.zeros(MANY, dtype=torch.int64)).images()
         for falsifier, judge in (("misread", SymbolWise()), ("evenly", SymbolWise(SHARE))):
-            judge.prepare(trained[falsifier], (2, 48, 48))
+            judge.prepare(trained[falsifier], case.shape)
             found[falsifier].append(scores(judge, items))
     ours, theirs = ((each[0], each[1]) for each in found.values())
     low, high = difference(ours, theirs)
@@ -234,7 +249,7 @@ def localize(judge: SymbolWise, trained: Trained, codes: Codes, shown: Images) -
     baseline = torch.stack([middle[:1].expand(len(samples), -1, -1, -1)[:, 0], samples[:, 1]], 1)
     correlation, reconstruction, raw = TemplateCorrelation(), Reconstruction(), Discriminator()
     for one in (correlation, reconstruction, raw):
-        one.prepare(trained, (2, 48, 48))
+        one.prepare(trained, tuple(samples.shape[1:]))
     asked: list[tuple[str, Detector, str]] = [
         ("the detector's own", judge, "own"),
         ("integrated gradients", judge, "integrated_gradients"),

@@ -77,6 +77,18 @@ def test_all_runs_from_the_command_line(cli: Cli, tmp_path: Path) -> None:
     assert "loss=wgan_gp" in report
 
 
+def test_a_run_as_training_leaves_it(train: Callable[..., Path], tmp_path: Path) -> None:
+    words = ["data=digits", "model.width=8", "loss=wgan_gp", "images=640", "every.evaluation=320"]
+    run = train(*words, "metrics=[swd]", "protocol.generated=200")
+
+    compare(settings(f"runs=[{run}]"))
+
+    report = (tmp_path / "comparison/report.html").read_text()
+    iteration = json.loads((run / "summary.json").read_text())["multiply_adds"]["iteration"]
+    # Which shows a batch of 64 at each of five updates of the critic.
+    assert f'"multiply_adds":{iteration / (64 * 5)}' in report
+
+
 def test_a_filter_needs_no_plus_sign(here: Cli, tmp_path: Path) -> None:
     words = ["where.loss=[hinge,wgan_gp]", "where.seed=[0,2]", "runs=runs/*_s*", "to=out/here"]
     done = here("compare", *words, "by=[loss]", "figure=recall")

@@ -131,8 +131,10 @@ def test_a_run_as_it_is_compared(make: Make) -> None:
 def test_a_configuration_is_read_in_parts_as_in_whole(composed: Callable[..., Any]) -> None:
     from omegaconf import OmegaConf
 
-    text = OmegaConf.to_yaml(composed("loss=wgan_gp", "data=digits", "metrics=[fid,kid]"))
+    composition = composed("loss=wgan_gp", "data=digits", "metrics=[fid,kid]")
+    text = OmegaConf.to_yaml(composition)
     whole = dict(flat(yaml.safe_load(text)))
+    resolved = dict(flat(OmegaConf.to_container(composition, resolve=True)))
 
     settings, derived = settings_of(text)
 
@@ -142,6 +144,11 @@ def test_a_configuration_is_read_in_parts_as_in_whole(composed: Callable[..., An
     assert all(settings[key] == whole[key] for key in whole.keys() - derived)
     assert settings["optimizer.generator.lr"] == settings["optimizer.lr"] == 0.0001
     assert settings["callbacks.curves.every"] == settings["every.log"]
+    left = {key for key, value in settings.items() if "${" in str(value)}
+    assert all(settings[key] == resolved[key] for key in settings.keys() - left)
+    # What a function of ours, the machine or a whole part says is no plain value.
+    functions = ("${oc.env:", "${first_allowed:", "${known_classes:}", "${sample_shape:}")
+    assert not {key for key in left if not settings[key].startswith(functions)} & resolved.keys()
     assert all(hash(value) is not None for value in settings.values())
 
 
@@ -150,6 +157,16 @@ def test_interpolations_are_followed_from_one_to_the_next() -> None:
 
     assert settings == {"a.b": 1, "a.c": 1, "d.e": 1, "f": 1}
     assert derived == {"a.b", "a.c", "d.e"}
+
+
+def test_a_default_stands_in_for_what_is_not_there() -> None:
+    selected = "a: ${oc.select:b.c,64}\nd: ${oc.select:e,false}\nf: ${oc.select:..g,x}\n"
+
+    assert settings_of(selected)[0] == {"a": 64, "d": False, "f": "x"}
+    assert settings_of(f"{selected}b:\n  c: 500\ne: ${{b.c}}\n")[0] == {
+        "a": 500, "d": 500, "f": "x", "b.c": 500, "e": 500,
+    }  # fmt: skip
+    assert settings_of("a: ${oc.select:b.c}\n")[0] == {"a": "${oc.select:b.c}"}
 
 
 def test_interpolations_that_lead_nowhere_stand_as_they_are() -> None:

@@ -22,7 +22,7 @@ from touchstone.tracking.run import lines
 NO_RUNS = ("sweeps", "trackio")  # lie among the runs: records of sweeps, the local dashboard's data
 LeftOut = tuple[Path, str]
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-_REFERENCE = re.compile(r"\$\{(\.*)([\w.]+)\}")
+_REFERENCE = re.compile(r"\$\{(?:oc\.select:)?(\.*)([\w.]+)(?:,([^${}]*))?\}")
 _TIME = re.compile(r"\d{4}(-\d\d){0,2}([T ]\d\d(:\d\d){0,2})?")
 
 
@@ -172,8 +172,8 @@ def is_asked(name: str, asked: str) -> bool:
 def settings_of(text: str) -> tuple[dict[str, Any], frozenset[str]]:
     """A configuration as flat settings, and the keys whose values it takes from others.
 
-    `${a.b}` and `${..b}` are resolved where they name a plain value; of other interpolations the
-    text stands.
+    `${a.b}`, `${..b}` and `${oc.select:a.b,DEFAULT}` are resolved where they name a plain value; of
+    other interpolations the text stands.
     """
     written = dict[str, Any]()
     for part in re.split(r"^(?=[^\s#-])", text, flags=re.MULTILINE):
@@ -206,10 +206,12 @@ def _resolved(key: str, written: Mapping[str, Any], depth: int = 10) -> Any:
     reference = _REFERENCE.fullmatch(written[key])
     if reference is None:
         return written[key]
-    dots, name = reference.groups()
+    dots, name, default = reference.groups()
     other = ".".join([*key.split(".")[: -len(dots)], name]) if dots else name
-    value = written.get(other, written[key])
-    if isinstance(value, str) and "${" in value and other in written and depth:
+    if other not in written:
+        return written[key] if default is None else yaml.load(default, _LOADER)
+    value = written[other]
+    if isinstance(value, str) and "${" in value and depth:
         return _resolved(other, written, depth - 1)
     return value
 
