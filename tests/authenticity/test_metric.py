@@ -106,6 +106,10 @@ def test_a_run_records_it_like_any_metric(train: Callable[..., Path], tmp_path: 
     recorded = {figure.name: figure for figure in run.figures()}
     assert recorded["detection"].higher_is_better
     assert recorded["detection"].value == recorded["detection/discriminator"].value
+    assert not recorded["detection/discriminator/1/apcer"].higher_is_better
+    # No checkpoint is chosen by how it tells the test split's counterfeits.
+    assert sorted(path.name for path in (run.path / "checkpoints").iterdir()) == ["last.ckpt"]
+    assert "best" not in run.summary
     protocol = recorded["detection"].protocol
     assert protocol["false_alarms"] == 0.01
     assert protocol["detectors"] == "discriminator, neighbours(neighbours=5)"

@@ -70,6 +70,16 @@ def test_samples_without_any_spread() -> None:
     assert found.low.tolist() == found.high.tolist() == found.difference.tolist() == [-1, 0]
 
 
+@pytest.mark.parametrize(("value", "sizes"), [(0.3, (10, 3)), (0.3, (20, 7)), (0.9, (20, 7))])
+def test_equal_figures_are_never_distinct(value: float, sizes: tuple[int, int]) -> None:
+    first, second = (np.full(size, value) for size in sizes)
+    assert first.mean() != second.mean()  # by rounding
+
+    found = welch(first, second)
+
+    assert (found.difference, found.low, found.high, found.p) == (0, 0, 0, 1)
+
+
 def test_holm_by_hand() -> None:
     # Sorted 0.01, 0.02, 0.03, 0.5 by 4, 3, 2, 1: 0.04, 0.06, 0.06 and 0.5.
     assert statistics.holm([0.03, 0.5, 0.01, 0.02]) == pytest.approx([0.06, 0.5, 0.04, 0.06])

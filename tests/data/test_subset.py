@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 from touchstone.data.images import Images
 from touchstone.data.subset import labelled, rest, subset
@@ -61,6 +62,14 @@ def test_labels_that_are_not_kept_become_minus_one() -> None:
     assert part.labels[kept].bincount().tolist() == [2, 2, 2]
     assert part.labels[kept].equal(whole.labels[kept])
     assert (part.labels[~kept] == -1).all()
+
+
+def test_a_split_on_another_device_is_divided_as_well() -> None:
+    with FakeTensorMode():  # refuses to mix devices, as a GPU does
+        whole = Images(torch.zeros(12, 1, 1, 1, dtype=torch.uint8, device="cuda"), None, ("a",))
+        part = subset(whole, 5)
+
+    assert (part.device.type, len(part)) == ("cuda", 5)
 
 
 def test_none_is_all() -> None:

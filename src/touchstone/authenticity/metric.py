@@ -41,6 +41,8 @@ class Detection:
     """
 
     higher_is_better = True
+    contrary = frozenset({"fpr95", "equal_error_rate", "apcer", "bpcer"})
+    chooses = False  # which checkpoint is kept as the best is not for counterfeits to say
     extractor = None
     counts_generated = False
 

@@ -91,7 +91,7 @@ class Checkpointing(Callback):
     def _improved(self, trainer: Trainer, module: GAN) -> bool:
         """Whether this iteration was evaluated and is the best so far."""
         figures = evaluation(trainer)
-        if figures is None or figures.at != module.images:
+        if figures is None or figures.at != module.images or not figures.chooses:
             return False
         figure = next(iter(figures.latest.values()))
         if math.isnan(figure):

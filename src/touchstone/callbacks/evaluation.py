@@ -20,7 +20,7 @@ class Evaluation(Callback):
 
     Args:
         metrics: the metrics by name; the first figure of the first decides which checkpoint is the
-            best.
+            best, where a choice may be made by it.
         protocol: what they go by.
         every: images from one evaluation to the next.
         load: gives a split of the data.
@@ -51,6 +51,11 @@ class Evaluation(Callback):
     def higher_is_better(self) -> bool:
         """Of the first figure."""
         return next(iter(self.metrics.values())).higher_is_better
+
+    @property
+    def chooses(self) -> bool:
+        """Whether a checkpoint may be chosen by the first figure."""
+        return getattr(next(iter(self.metrics.values())), "chooses", True)
 
     def check(self, module: GAN, train: Split) -> None:
         """Refuses what cannot be evaluated, before anything is trained or written.

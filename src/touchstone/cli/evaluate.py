@@ -52,6 +52,7 @@ def evaluate_run(settings: DictConfig) -> None:
     saved = take_up(settings, run)
     trained = load(run.path, settings.checkpoint)
     generator = trained.generator.to(settings.device)
+    discriminator = trained.discriminator and trained.discriminator.to(settings.device)
     protocol = protocol_of(settings)
     splits = splits_of(settings)
     reference = splits(protocol.reference)
@@ -65,7 +66,7 @@ def evaluate_run(settings: DictConfig) -> None:
     )
     name = f"protocol.generated={protocol.generated}"
     made = ImageSet(drawn, name, device=settings.device)
-    sets = Sets(made, reference, splits, trained.discriminator)
+    sets = Sets(made, reference, splits, discriminator)
     evaluated = computed(
         settings, protocol, sets, generator=weights_hash(generator), images=trained.images
     )

@@ -64,9 +64,13 @@ def welch(means: ArrayLike, deviations: ArrayLike, sizes: ArrayLike, level: floa
         level: of the interval.
     """
     (first, second), numbers = np.asarray(means, dtype=float), np.asarray(sizes, dtype=float)
-    errors = np.asarray(deviations, dtype=float) ** 2 / numbers
+    spread = np.asarray(deviations, dtype=float)
+    # A mean of equal values is not exactly theirs, and so they seem to differ.
+    rounding = 1e-12 * np.maximum(np.abs(first), np.abs(second))
+    errors = np.where(spread <= rounding, 0, spread) ** 2 / numbers
     squares = errors**2 / (numbers - 1)
     difference, error = first - second, np.sqrt(errors.sum(axis=0))
+    difference = np.where(np.abs(difference) <= rounding, 0, difference)
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = np.nan_to_num(errors.sum(axis=0) ** 2 / squares.sum(axis=0), nan=1.0)
         # Samples without any spread have one mean, or have not, for certain.

@@ -84,7 +84,7 @@ class Images:
 
     def take(self, indices: Tensor) -> "Images":
         """The split of the images at `indices` alone."""
-        pixels, labels = self.gather(indices)
+        pixels, labels = self.gather(indices.to(self.device))
         return Images(pixels, labels, self.classes)
 
     def join(self, others: "Images") -> "Images":

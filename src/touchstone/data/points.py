@@ -61,7 +61,7 @@ class Points:
 
     def take(self, indices: Tensor) -> "Points":
         """The split of the points at `indices` alone."""
-        return Points(*self.gather(indices), self.classes)
+        return Points(*self.gather(indices.to(self.device)), self.classes)
 
     def join(self, others: "Points") -> "Points":
         """The split of these points and then others of the same shape and classes."""

@@ -42,7 +42,7 @@ class Split(Protocol):
         """Takes the samples, as they are kept, and the labels at `indices`, int64 `(n,)`."""
 
     def take(self, indices: Tensor) -> Self:
-        """The split of the samples at `indices` alone."""
+        """The split of the samples at `indices` alone, which may lie on another device."""
 
     def join(self, others: Self) -> Self:
         """The split of these samples and then others of the same kind."""

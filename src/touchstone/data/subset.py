@@ -58,7 +58,7 @@ def labelled(split: Whole, number: int | None) -> Whole:
         return split
     if split.labels is None:
         raise UsageError(f"labelled={number}: the data has no labels")
-    chosen = _chosen(split, number, "labelled")
+    chosen = _chosen(split, number, "labelled").to(split.device)
     labels = torch.full_like(split.labels, -1)
     labels[chosen] = split.labels[chosen]
     return split.relabel(labels)
@@ -71,7 +71,7 @@ def _chosen(split: Split, number: int, setting: str) -> Tensor:
     generator = torch.Generator().manual_seed(derive(0, "subset"))
     order = torch.randperm(len(split), generator=generator)
     if split.labels is not None:
-        of_class = torch.nn.functional.one_hot(split.labels[order], len(split.classes))
+        of_class = torch.nn.functional.one_hot(split.labels.cpu()[order], len(split.classes))
         # A sample's number within its class: all classes' first come first.
         rank = (of_class.cumsum(0) * of_class).sum(1)
         order = order[rank.argsort(stable=True)]

@@ -90,9 +90,15 @@ def _evaluated(
                 if isinstance(value, Image):
                     pictures[name] = value
                 else:
-                    higher = metric.higher_is_better
+                    higher = higher_is_better(metric, quantity)
                     figures.append(Figure(name, float(value), by, generator, images, now(), higher))
         yield Evaluated(of_first(figures), pictures)
+
+
+def higher_is_better(metric: Metric, quantity: str) -> bool:
+    """Of a figure: what its metric says of the first, but for those that it names as contrary."""
+    contrary = getattr(metric, "contrary", frozenset[str]())
+    return metric.higher_is_better != (quantity.rpartition("/")[2] in contrary)
 
 
 def extractors(metrics: Mapping[str, Metric]) -> list[Extractor]:

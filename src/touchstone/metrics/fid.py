@@ -104,7 +104,7 @@ def extrapolation(features: Tensor, real: Gaussian) -> dict[str, float]:
 
 
 def bootstrap(features: Tensor, real: Gaussian, repeats: int = 200) -> dict[str, float]:
-    """An interval that holds the FID of another draw of as many images 19 times in 20.
+    """An interval that holds the expected FID of so many images about 19 times in 20.
 
     The images are drawn again with replacement (Efron 1979). A bootstrapped FID has the bias of the
     FID twice, so the quantiles are taken around their mean, and laid around the FID.

@@ -30,7 +30,10 @@ class InceptionScore:
                 f"{sets.generated.name}: {len(sets.generated)} images are too few for "
                 f"metrics.figures.isc.splits={self._splits}"
             )
-        self.extractor.logits(torch.zeros(1, self.extractor.num_features))
+        # It may lie on the device already, of the images whose features it gave.
+        device = sets.generated.device
+        none = torch.zeros(1, self.extractor.num_features, device=device)
+        self.extractor.to(device).logits(none)
 
     def __call__(self, sets: Sets) -> dict[str, float]:
         """The score's mean, as `isc`, and its deviation."""

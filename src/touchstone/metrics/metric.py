@@ -15,7 +15,9 @@ class Metric(Protocol):
     """Figures of generated images, mostly against real ones.
 
     One of points says so by an attribute `dimensions = 1`: those of one sample, without which it is
-    of images and their 3.
+    of images and their 3. One whose figures do not all go the way of the first names those that go
+    the other way in `contrary`, the last words of `modes/reverse_kl`. One that looks at what no
+    choice may be made by, such as counterfeits, says so by `chooses = False`.
     """
 
     @property

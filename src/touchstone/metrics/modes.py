@@ -23,6 +23,7 @@ class Modes:
     """
 
     higher_is_better = True
+    contrary = frozenset({"reverse_kl"})
 
     def __init__(self, extractor: Extractor) -> None:
         self.extractor = extractor

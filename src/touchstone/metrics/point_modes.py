@@ -23,6 +23,7 @@ class PointModes:
     """
 
     higher_is_better = True
+    contrary = frozenset({"reverse_kl"})
     extractor = None
     dimensions = 1
 

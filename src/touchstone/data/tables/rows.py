@@ -103,6 +103,7 @@ class Rows:
     def take(self, indices: Tensor) -> "Rows":
         """The split of the rows at `indices` alone."""
         frame = self.frame[indices.cpu().numpy()]
+        indices = indices.to(self.device)
         return Rows(frame, self.values[indices], self.encoder, self.conditions[:, indices])
 
     def join(self, others: "Rows") -> "Rows":

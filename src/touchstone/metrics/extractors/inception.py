@@ -23,7 +23,7 @@ PUBLISHED = Published(
 # the fingerprint says of it.
 RESIZES = {
     "legacy": (preprocessing.tensorflow1, "inception", "TensorFlow 1 resizing"),
-    "clean": (preprocessing.clean, "inception_clean", "bicubic antialiased to 299x299"),
+    "clean": (preprocessing.clean, "inception_clean", "bicubic antialiased to 299x299, clipped"),
 }
 
 

@@ -70,10 +70,12 @@ def clean(pixels: Tensor, size: int) -> Tensor:
     """Resizes float `(N, C, H, W)` to `(N, C, size, size)`, bicubic and antialiased.
 
     Parmar et al. 2022, "On Aliased Resizing and Surprising Subtleties in GAN Evaluation" (arXiv
-    2104.11222), section 3: each channel by itself, in floats that are neither rounded nor clipped.
-    Pillow's bicubic filter, whose values these are to 0.01 in 255.
+    2104.11222), section 3: each channel by itself, in floats that are not rounded, but clipped to
+    [0, 255] as the authors' package clean-fid does. Pillow's bicubic filter, whose values these are
+    to 0.01 in 255.
     """
-    return F.interpolate(pixels, (size, size), mode="bicubic", antialias=True)
+    resized = F.interpolate(pixels, (size, size), mode="bicubic", antialias=True)
+    return resized.clamp(0, 255)
 
 
 def standardize(pixels: Tensor, mean: Sequence[float], deviation: Sequence[float]) -> Tensor:
