@@ -134,6 +134,22 @@ def test_packs_of_samples_are_points_together() -> None:
     assert close(valued(GradientPenalty(10), packs), 160)
 
 
+def test_a_packs_samples_lie_at_one_place_of_their_lines() -> None:
+    # Of packs of three, from 0 to 2: the places 1 and 0.5, where half the square of all has the
+    # norms sqrt(3) and sqrt(3) / 2.
+    def judge(samples: Tensor) -> Tensor:
+        return samples.reshape(-1, 3).square().sum(1) / 2
+
+    draws = Scripted(torch.tensor([0.5, 0.25]))
+    packs = critique(judge, draws, real=2 * torch.ones(6, 1), fake=torch.zeros(6, 1))
+    packs.networks[1].pack = 3  # type: ignore[assignment]
+
+    value = valued(GradientPenalty(10), packs)
+
+    assert draws.shapes == [(2, 1)], "one coefficient a pack"
+    assert close(value, 10 * ((sqrt(3) - 1) ** 2 + (sqrt(3) / 2 - 1) ** 2) / 2)
+
+
 def test_drift_by_hand() -> None:
     # The real logits are 0.4375 and 3.9375; the fake ones play no part.
     assert close(valued(Drift(0.001), critique(half_square)), 0.001 * (0.4375**2 + 3.9375**2) / 2)

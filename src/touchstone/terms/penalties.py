@@ -40,7 +40,9 @@ class GradientPenalty(Term):
     """`lambda E (‖∇D(x̂)‖₂ - 1)²`, on lines between real and fake (Gulrajani et al. 2017).
 
     arXiv 1704.00028, equation 3 and algorithm 1: `x̂ = epsilon x + (1 - epsilon) x̃`, x real, x̃ fake,
-    one `epsilon ~ U[0, 1)` a sample. `weight` is the paper's lambda, 10 there.
+    one `epsilon ~ U[0, 1)` a sample, and where a discriminator judges packs of samples, whose
+    attribute `pack` says how many (Lin et al. 2018), one a pack: its line is between packs.
+    `weight` is the paper's lambda, 10 there.
     """
 
     per_sample = True
@@ -49,8 +51,9 @@ class GradientPenalty(Term):
     def discriminator(self, critique: Critique) -> Tensor:
         """`E (‖∇D(x̂)‖₂ - 1)²`."""
         real, fake = critique.real, critique.fake
-        epsilon = critique.draws.uniform(len(real), *(1 for _ in real.shape[1:])).to(real)
-        between = torch.lerp(fake.to(real), real, epsilon)
+        pack = int(getattr(critique.networks[1], "pack", 1))
+        epsilon = critique.draws.uniform(len(real) // pack, *(1 for _ in real.shape[1:])).to(real)
+        between = torch.lerp(fake.to(real), real, epsilon.repeat_interleave(pack, dim=0))
         norms: Tensor = vector_norm(gradients(critique.discriminator, between), dim=1)
         return (norms - 1).square().mean()
 
