@@ -17,7 +17,9 @@ from touchstone.cli.retraining import Retraining
 from touchstone.data import digits
 from touchstone.data.images import content_hash
 from touchstone.data.split import Split
-from touchstone.privacy.audit import Sides
+from touchstone.data.tables import table
+from touchstone.privacy.attacks.nearest import Nearest
+from touchstone.privacy.audit import Sides, looked_for
 from touchstone.tracking.run import Run
 from touchstone.trained import load
 
@@ -242,6 +244,22 @@ def test_a_shadow_model_is_trained_on_all_members_but_those_left_out(
     kept = torch.tensor([0, 2, *range(4, len(members))])
     pixels = torch.cat([members.pixels[kept], holdout.pixels[torch.tensor([5, 2])]])
     assert seen == [(content_hash(pixels), 7)]
+
+
+def test_canaries_are_asked_about_as_they_were_planted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    people(600, 1).write_csv(tmp_path / "people.csv")
+    members, holdout = (
+        table.load(tmp_path / "people.csv", split, cache=tmp_path) for split in ("train", "test")
+    )
+    taken = Sides(members.values, holdout.values, members.values)
+    settings = {"shadows": 0, "canaries": 100, "cache_dir": str(tmp_path), "device": "cpu"}
+    monkeypatch.setattr(Trainings, "_made", lambda self, records, seed: records.values)  # a copier
+    saved = OmegaConf.create(settings | {"seed": 0})
+    more = Trainings(saved, OmegaConf.create(), members, holdout, taken)
+    found = looked_for(more.planting(), {"nearest": Nearest()}, 1e-5, 0.95)
+    assert found["nearest"].area.value == 1
 
 
 @pytest.mark.parametrize(

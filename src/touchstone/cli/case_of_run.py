@@ -19,7 +19,7 @@ from touchstone.errors import UsageError
 from touchstone.metrics.sets import Drawn, ImageSet
 from touchstone.privacy.attacks.discriminator import Discriminator
 from touchstone.privacy.audit import Planting, Promise, Shadows, Sides, WhiteBox
-from touchstone.privacy.canaries import canaries
+from touchstone.privacy.canaries import Canaries, canaries
 from touchstone.privacy.logits import Logits
 from touchstone.privacy.tables import Tables
 from touchstone.tracking.run import Run
@@ -164,10 +164,13 @@ class Trainings:
         encoder = members.encoder
         columns = [slot.stop - slot.start for slot in encoder.places.values()]
         made = canaries(members.values, number, columns, self._settings.seed)
-        frame = encoder.decode(made.planted).select(members.frame.columns)
-        planted = Rows.of(frame, encoder, conditional=len(members.conditions) > 0)
+        frame = encoder.decode(made.records).select(members.frame.columns)
+        # All are encoded at once: by itself, a row may have its numbers in other modes.
+        rows = Rows.of(frame, encoder, conditional=len(members.conditions) > 0)
+        known = Canaries(rows.values, made.included)
+        records = members.join(rows.take(known.included.nonzero().flatten()))
         seed = derive(self._settings.seed, "canaries", "training")
-        return Planting(made, lambda: self._made(members.join(planted), seed), self._taken.holdout)
+        return Planting(known, lambda: self._made(records, seed), self._taken.holdout)
 
     def _of_others(self, left_out: Tensor, let_in: Tensor, seed: int) -> Tensor:
         kept = torch.ones(len(self._members), dtype=torch.bool)
