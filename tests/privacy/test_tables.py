@@ -51,6 +51,21 @@ def test_a_parquet_file_of_other_types_is_the_same_table() -> None:
     assert made(typed).synthetic["age"].to_list() == [20, 30, 40] * 4
 
 
+@pytest.mark.parametrize("typed", [False, True])
+@pytest.mark.parametrize("gaps", ["real", "synthetic"])
+def test_a_code_is_the_same_value_where_gaps_made_it_a_float(gaps: str, typed: bool) -> None:
+    whole = REAL.select("age", ill=pl.Series(["0", "1"] * 6), kids=pl.Series(["1", "0", "0"] * 4))
+    floats = whole.with_columns(pl.col("ill", "kids") + ".0")
+    if typed:
+        whole = whole.cast({"ill": pl.Int64, "kids": pl.Int64})
+        floats = floats.cast({"ill": pl.Float64, "kids": pl.Float64})
+    frames = {"real": whole, "holdout": whole, "synthetic": whole, gaps: floats}
+    schema = schema_of(frames["real"], {}, "ill", typed=typed)
+    found = Tables.of(frames, schema).schema
+    for name in ("ill", "kids"):
+        assert found[name] == Category(name, ("0", "1"), dtype="Int64")
+
+
 def test_a_number_that_is_none() -> None:
     with pytest.raises(UsageError, match="age"):
         made(REAL.with_columns(age=pl.lit("old")))

@@ -13,6 +13,8 @@ from touchstone.data.tables.stated import Stated
 from touchstone.errors import UsageError
 from touchstone.privacy.use.features import features, judged
 
+WRITTEN_AS_FLOAT = r"^(-?(?:0|[1-9]\d*))\.0*$"  # a whole number
+
 
 @dataclass(frozen=True)
 class Tables:
@@ -88,6 +90,10 @@ class Tables:
         if not alike:
             parts = [part.cast(pl.String) for part in parts]
         together = pl.concat(parts)
+        if untyped:
+            # Pandas writes 1 as 1.0 where another row's is missing: it is the same value.
+            codes = [name for name in names if kinds[name]["kind"] == "category"]
+            together = together.with_columns(pl.col(codes).str.replace(WRITTEN_AS_FLOAT, "$1"))
         found, together = find(
             together, kinds, target=schema.target, most=len(together), typed=not untyped
         )
