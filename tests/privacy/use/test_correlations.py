@@ -66,6 +66,21 @@ def test_what_does_not_vary_goes_with_nothing() -> None:
     assert associations(SCHEMA, gone)[1].tolist() == [0, 1, 0, 0]
 
 
+@pytest.mark.parametrize("value", [0.1, 1 / 3, 37.0, 1e9 + 0.1])
+@pytest.mark.parametrize("number", [10, 37, 1_000, 9_999])
+def test_a_constant_whose_mean_is_rounded_goes_with_nothing(value: float, number: int) -> None:
+    same = torch.full((number,), value, dtype=torch.float64)
+    other = torch.arange(number)
+    assert pearson(same, 2.7 * same) == pearson(same, other.double()) == 0
+    assert correlation_ratio(same, other % 3) == 0
+
+
+def test_associations_end_at_one() -> None:
+    for seed in range(20):
+        x = torch.randn(50, dtype=torch.float64, generator=torch.Generator().manual_seed(seed))
+        assert -1 <= pearson(x, -3 * x) <= pearson(x, 3 * x) <= 1
+
+
 def test_the_difference_names_the_pair_that_is_farthest_off() -> None:
     schema = Schema(SCHEMA.columns[1:3])
     one = pl.DataFrame({"n": [1, 2, 3], "m": [1, 2, 3]})

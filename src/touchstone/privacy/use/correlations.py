@@ -72,14 +72,14 @@ def associations(schema: Schema, frame: pl.DataFrame) -> Tensor:
 def pearson(first: Tensor, second: Tensor) -> float:
     """Pearson's correlation of float64 `(N,)` each, where neither is NaN."""
     both = ~(first.isnan() | second.isnan())
-    x, y = (values[both] - values[both].mean() for values in (first, second))
+    x, y = (_centred(values[both]) for values in (first, second))
     return _ratio(float(x @ y), float((x @ x).sqrt() * (y @ y).sqrt()))
 
 
 def correlation_ratio(values: Tensor, groups: Tensor) -> float:
     """Eta of float64 `(N,)` by groups int64 `(N,)`, where the value is not NaN."""
     there = ~values.isnan()
-    values, groups = values[there] - values[there].mean(), groups[there]
+    values, groups = _centred(values[there]), groups[there]
     sums, counts = groups.bincount(values), groups.bincount()
     between = (sums.square() / counts.clamp(min=1)).sum()
     return math.sqrt(_ratio(float(between), float(values @ values)))
@@ -96,5 +96,11 @@ def cramers_v(first: Tensor, second: Tensor) -> float:
     return math.sqrt(_ratio(chi_squared, float(table.sum()) * (min(table.shape) - 1)))
 
 
+def _centred(values: Tensor) -> Tensor:
+    # The mean of equal values is rounded: less the first one, they and it are exactly 0.
+    values = values - values[:1]
+    return values - values.mean()
+
+
 def _ratio(part: float, whole: float) -> float:
-    return part / whole if whole > 0 else 0.0
+    return max(-1.0, min(part / whole, 1.0)) if whole > 0 else 0.0
