@@ -3,6 +3,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from touchstone.data.tables.finding import find
 from touchstone.data.tables.schema import Category, Constant, Determined, Key, Number
 from touchstone.data.tables.stated import check, schema, within
 from touchstone.errors import UsageError
@@ -36,6 +37,18 @@ def test_a_schema_is_made_of_what_is_stated_alone() -> None:
         Constant("land", "D"),
         Key("id", "P", "String"),
     )
+
+
+def test_a_value_that_goes_with_none_is_missing() -> None:
+    stated = {name: STATED[name] for name in ("code", "sex")}
+    stated["code"] = stated["code"] | {"values": {"f": 1, "m": None}}
+    expected = Determined("code", "sex", ("1", None), dtype="Int64")
+    assert schema(stated, {name: pl.String() for name in stated}, None)["code"] == expected
+    sexes = ["f", "m"] * 5
+    frame = pl.DataFrame({"code": ["1", None] * 5, "sex": sexes})
+    assert find(frame, stated)[0]["code"] == expected
+    with pytest.raises(UsageError, match=r"code\.values: where sex is m, the table has 2"):
+        find(frame.with_columns(code=pl.Series(["1", "2"] * 5)), stated)
 
 
 def test_types_that_a_file_states_are_taken() -> None:

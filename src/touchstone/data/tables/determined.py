@@ -88,7 +88,7 @@ def check(frame: pl.DataFrame, column: Determined, category: Category) -> None:
         known, default=None, return_dtype=pl.String
     )
     stated = typed(column.name, looked_up, column.dtype)
-    others = frame.filter(stated.is_not_null() & stated.ne_missing(frame[column.name]))
+    others = frame.filter(pl.col(column.by).is_not_null() & stated.ne_missing(frame[column.name]))
     if len(others):
         by, own = others[column.by][0], others[column.name][0]
         raise UsageError(

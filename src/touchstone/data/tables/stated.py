@@ -187,19 +187,23 @@ def _column(
 def determined(
     name: str, settings: Mapping[str, Any], by: Column | None, dtype: str | None = None
 ) -> Determined:
-    """A column looked up in the stated values, a mapping of the category's to its own.
+    """A column looked up in the stated values, a mapping of the category's to its own, or to null.
 
     Raises:
         UsageError: what determines it is no category, or a value of it is left out.
     """
     if not isinstance(by, Category):
         raise UsageError(f"data.columns.{name}.by={settings['by']}: it has to be a category")
-    known = {text_of(key): text_of(value) for key, value in dict(settings["values"]).items()}
+    known = {
+        text_of(key): None if value is None else text_of(value)
+        for key, value in dict(settings["values"]).items()
+    }
     left = [value for value in by.values if value not in known]
     if left:
         raise UsageError(f"data.columns.{name}.values: there is none for {by.name}={left[0]}")
     values = tuple(known[value] for value in by.values)
-    return Determined(name, by.name, values, None, dtype or dtype_of_texts(values))
+    there = [value for value in values if value is not None]
+    return Determined(name, by.name, values, None, dtype or dtype_of_texts(there))
 
 
 def within(schema: Schema, frame: pl.DataFrame) -> pl.DataFrame:
