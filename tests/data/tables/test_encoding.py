@@ -6,6 +6,7 @@ import torch
 
 from touchstone.data.tables.encoding import Encoder, Modes, name_of, type_of, typed
 from touchstone.data.tables.schema import Category, Constant, Determined, Key, Number, Schema
+from touchstone.data.tables.stated import within
 from touchstone.errors import UsageError
 
 TWO = Modes((0.0, 100.0), (1.0, 5.0), (0.25, 0.75))
@@ -87,6 +88,21 @@ def test_what_a_generator_makes_is_within_the_schema() -> None:
     assert made["age"].max() == 90
     pairs = set(made.select("code", "name").unique().iter_rows())
     assert pairs == {(1, "one"), (2, None), (3, "three")}
+
+
+@pytest.mark.parametrize(
+    ("dtype", "most"), [(pl.Int64(), 2**63 - 1), (pl.UInt64(), 2**64 - 1), (pl.UInt64(), 2**63)]
+)
+def test_the_largest_whole_numbers_come_back_as_near_as_floats_are(
+    dtype: pl.DataType, most: int
+) -> None:
+    frame = pl.DataFrame({"a": pl.Series([0, most], dtype=dtype)})
+    schema = Schema((Number("a", 0.0, float(most), dtype=name_of(dtype)),))
+    encoder = Encoder(schema, {"a": Modes.between(0.0, float(most))})
+    for made in (encoder.decode(encoder.encode(frame)), within(schema, frame)):
+        assert made.schema == frame.schema
+        assert made["a"][0] == 0
+        assert most - 2**11 < made["a"][1] <= most
 
 
 def test_one_mode_between_two_bounds_ends_at_one() -> None:

@@ -226,9 +226,7 @@ class Encoder:
         absent = chosen == len(modes.means)
         values = modes.values(block[:, 0].double(), chosen.masked_fill(absent, 0))
         numbers = values.clamp(column.low, column.high).round(decimals=column.decimals)
-        series, dtype = pl.Series(column.name, numbers.numpy()), type_of(column.dtype)
-        # Polars makes points in time of whole numbers alone.
-        series = series.cast(dtype) if dtype.is_float() else series.cast(pl.Int64).cast(dtype)
+        series = of_floats(pl.Series(column.name, numbers.numpy()), type_of(column.dtype))
         return series.set(pl.Series(absent.numpy()), None)
 
     def _look_up(self, column: Determined, by: pl.Series) -> pl.Series:
@@ -284,6 +282,17 @@ def as_text(series: pl.Series) -> pl.Series:
 def type_of(name: str) -> pl.DataType:
     """Polars' type of a name that a schema gives it."""
     return TYPES[name]
+
+
+def of_floats(series: pl.Series, dtype: pl.DataType) -> pl.Series:
+    """Float64 as a type of numbers or of points in time."""
+    if dtype.is_float():
+        return series.cast(dtype)
+    # Polars makes points in time of whole numbers alone.
+    whole = dtype if dtype.is_integer() else pl.Int64()
+    # The largest float64 that the type holds: its own largest number would be rounded up.
+    most = 2**64 - 2**11 if dtype == pl.UInt64() else 2**63 - 2**10
+    return series.clip(upper_bound=float(most)).cast(whole).cast(dtype)
 
 
 def name_of(dtype: pl.DataType) -> str:

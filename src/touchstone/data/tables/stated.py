@@ -9,7 +9,7 @@ from typing import Any, TypeAlias
 
 import polars as pl
 
-from touchstone.data.tables.encoding import as_text, name_of, typed
+from touchstone.data.tables.encoding import as_text, name_of, of_floats, typed
 from touchstone.data.tables.parsing import BOOLEAN, WHOLE
 from touchstone.data.tables.schema import (
     Category,
@@ -219,10 +219,9 @@ def within(schema: Schema, frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def _number_within(column: Number, series: pl.Series) -> pl.Series:
-    dtype = series.dtype
     numbers = series.to_physical().cast(pl.Float64).clip(column.low, column.high)
     numbers = numbers if column.missing else numbers.fill_null(column.low)
-    return (numbers if dtype.is_float() else numbers.cast(pl.Int64)).cast(dtype)
+    return of_floats(numbers, series.dtype)
 
 
 def _category_within(column: Category, series: pl.Series) -> pl.Series:
