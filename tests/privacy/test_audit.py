@@ -24,7 +24,7 @@ from touchstone.privacy.audit import (
 from touchstone.privacy.bound import epsilon_bound
 from touchstone.privacy.canaries import Canaries
 from touchstone.privacy.intervals import Estimate
-from touchstone.privacy.page import verdict
+from touchstone.privacy.page import page, verdict
 from touchstone.privacy.planted import planted
 from touchstone.privacy.tables import Tables, schema_of
 
@@ -154,6 +154,16 @@ def test_the_discriminator_is_asked_about_its_own_form_of_the_same_records() -> 
     assert "takes 200 records" in found.notes[0]
     assert found.use is None
     assert not [name for name in figures(found) if name.startswith("use/")]
+
+
+def test_a_target_that_is_always_missing_leaves_the_prediction_out() -> None:
+    synthetic = people(400, 3).with_columns(ill=pl.lit(None, pl.String))
+    found = of(tables(synthetic, people(400, 1), groups="sex"), records=100)
+    assert "The prediction of the target was left out: data.target=ill: none" in found.notes[0]
+    assert found.use is not None
+    assert (found.use.synthetic, found.use.real, found.use.fairness) == ({}, {}, None)
+    assert "leakage/nearest/auc" in figures(found)
+    assert "none of the 400 rows has one" in page("a table", found)
 
 
 def test_figures_are_named_and_their_better_side_known(copied: Audit) -> None:

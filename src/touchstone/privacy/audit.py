@@ -212,7 +212,7 @@ class Use:
 
     Attributes:
         synthetic: how well the target is predicted after training on synthetic rows, by classifier;
-            empty where there is no target.
+            empty where there is no target, or a table has no rows that have it.
         real: after training on real ones.
         apart: how far synthetic rows lie from those held out.
         apart_real: how far the real rows do.
@@ -422,18 +422,25 @@ def use(tables: Tables, notes: list[str], seed: int = 0) -> Use:
     said: dict[str, dict[str, Prediction]] = {"synthetic": {}, "real": {}}
     fair: tuple[Fairness, Fairness] | None = None
     if schema.target is not None:
-        test = labelled(schema, holdout)
-        boosted = list[Tensor]()
-        for kind, frame in frames.items():
-            for name in CLASSIFIERS:
-                likely = train(name, schema, frame, seed)(test)
-                said[kind][name] = predicted(schema, likely, test, seed)
-                boosted += [likely] if name == CLASSIFIERS[0] else []
-        if tables.groups is not None:
-            made, own = (
-                fairness(schema, tables.groups, likely, test, seed=seed) for likely in boosted
-            )
-            fair = made, own
+        try:
+            test = labelled(schema, holdout)
+            likely = {
+                kind: {name: train(name, schema, frame, seed)(test) for name in CLASSIFIERS}
+                for kind, frame in frames.items()
+            }
+            said = {
+                kind: {name: predicted(schema, one, test, seed) for name, one in of.items()}
+                for kind, of in likely.items()
+            }
+        except UsageError as error:
+            notes.append(f"The prediction of the target was left out: {error}.")
+        else:
+            if tables.groups is not None:
+                made, own = (
+                    fairness(schema, tables.groups, of[CLASSIFIERS[0]], test, seed=seed)
+                    for of in likely.values()
+                )
+                fair = made, own
     apart = {kind: distances(schema, real, holdout, frame) for kind, frame in frames.items()}
     told = None
     try:

@@ -379,7 +379,9 @@ def _use(use: Use) -> Iterator[str]:
             ),
         )
     else:
-        yield pages.paragraph("No column to predict was named: target=COLUMN.")
+        yield pages.paragraph(
+            "No column was predicted: target=COLUMN names one; why one is left out is said below."
+        )
     yield from _likeness(use)
     yield from _columns(use)
     if use.fairness is not None:
