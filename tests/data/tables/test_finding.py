@@ -198,6 +198,15 @@ def test_bad_mixed_types_are_refused_until_it_is_said_what_they_are() -> None:
     assert len(getattr(column("n2", values, kind="category"), "values", ())) == 98
 
 
+@pytest.mark.parametrize("dtype", [pl.Int8, pl.Int16, pl.UInt8, pl.UInt64])
+def test_keys_go_on_beyond_the_type_of_the_file(dtype: type[pl.DataType]) -> None:
+    numbers = pl.Series(range(100), dtype=dtype)
+    schema, frame = find(pl.DataFrame({"id": numbers, "sex": ["f", "m"] * 50}), {}, typed=True)
+    encoder = Encoder(schema, {})
+    assert encoder.decode(encoder.encode(frame), first=40_000)["id"][-1] == 40_100
+    assert encoder.decode(encoder.encode(frame)).schema == frame.schema
+
+
 def test_bad_three_rows_are_refused() -> None:
     with pytest.raises(UsageError, match="the table has 3 rows; it has to have 10 at least"):
         find(FRAME[:3], {})

@@ -80,6 +80,8 @@ def find(
         found[name] = _determined(frame, name, kept[name], found)
         fixed |= {name, kept[name]["by"]}
     found |= determined.find(frame, list(found.values()), fixed)
+    keys = [name for name, column in found.items() if isinstance(column, Key)]
+    frame = frame.with_columns([frame[name].cast(type_of(found[name].dtype)) for name in keys])
     return Schema(tuple(found[name] for name in kept), target), frame
 
 
@@ -159,7 +161,9 @@ def _column(series: pl.Series, settings: Mapping[str, Any], most: int) -> Column
     if kind == "key":
         before = str(settings.get("prefix", prefix(values)))
         whole = series.dtype.is_integer() and not before
-        return Key(name, before, name_of(series.dtype) if whole else "String")
+        # A narrower type may not hold the keys of all rows that are made.
+        widest = "UInt64" if isinstance(series.dtype, pl.UInt64) else "Int64"
+        return Key(name, before, widest if whole else "String")
     missing = bool(settings.get("missing", series.null_count() > 0))
     if series.null_count() and not missing:
         raise UsageError(f"data.columns.{name}.missing=false: {series.null_count()} values are")

@@ -73,7 +73,7 @@ class Key:
     Attributes:
         name: the column's.
         prefix: of a text that ends in a number; the new keys count on from 1.
-        dtype: polars' name of the type, `Int64` or `String`.
+        dtype: polars' name of the type, `Int64`, `UInt64` or `String`.
     """
 
     name: str
