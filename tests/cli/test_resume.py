@@ -207,6 +207,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(train: Callable[.
     whole = train(*settings, "images=32")
     killed = train(*settings, "images=16")
     (killed / "checkpoints" / "last.ckpt").unlink()
+    (killed / "summary.json").unlink()
     assert train(f"resume={killed}", "images=32") == killed
     assert_equal_weights(whole, killed)
 
@@ -269,6 +270,37 @@ def test_a_configuration_from_a_file_calls_parts_alone(
     )
     train(f"rerun={finished}", status=1)
     assert f"_target_={target}: refused" in capfd.readouterr().err
+
+
+@pytest.mark.parametrize("lost", ["checkpoints/last.ckpt", "checkpoints"])
+@pytest.mark.parametrize("status", ["finished", "interrupted"])
+def test_a_lost_checkpoint_is_refused(
+    train: Callable[..., Path],
+    finished: Path,
+    capfd: pytest.CaptureFixture[str],
+    lost: str,
+    status: str,
+) -> None:
+    summary = finished / "summary.json"
+    summary.write_text(json.dumps(json.loads(summary.read_text()) | {"status": status}))
+    (finished / lost).rename(finished.parent.parent / "lost")
+    before = {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+    train(f"resume={finished}", "images=1280", status=1)
+    said = capfd.readouterr().err
+    assert f"{finished / 'checkpoints' / 'last.ckpt'}: missing" in said
+    assert said.count("\n") == 1, said
+    assert before == {path: path.read_bytes() for path in finished.rglob("*") if path.is_file()}
+
+
+@pytest.mark.parametrize("status", ["failed", "diverged"])
+def test_a_run_that_failed_before_its_first_checkpoint_starts_again(
+    train: Callable[..., Path], finished: Path, status: str
+) -> None:
+    summary = finished / "summary.json"
+    summary.write_text(json.dumps(json.loads(summary.read_text()) | {"status": status}))
+    (finished / "checkpoints" / "last.ckpt").unlink()
+    assert train(f"resume={finished}") == finished
+    assert json.loads(summary.read_text())["status"] == "finished"
 
 
 @pytest.mark.parametrize("damage", ["truncated", "text", "code"])

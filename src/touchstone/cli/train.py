@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 
 # Names the run to the further processes of a job, which Lightning starts with the same words.
 RUN_VARIABLE = "TOUCHSTONE_RUN"
+# How a run ends that has written a checkpoint; one that fails may do so before its first.
+CHECKPOINTED = ("finished", "pruned", "interrupted")
 # Whose errors are those of torch.compile.
 COMPILERS = ("torch._dynamo", "torch._inductor")
 
@@ -261,11 +263,17 @@ def images_at(run: "Run", budget: int) -> int:
     """How many images a run's last checkpoint has seen; 0 where it was killed before its first.
 
     Raises:
-        UsageError: where the checkpoint cannot be read, or the budget is spent.
+        UsageError: where the checkpoint cannot be read or is lost, or the budget is spent.
     """
     from touchstone.tracking.reading import read
 
     if not run.checkpoint().exists():
+        ended = run.summary
+        if ended.get("status") in CHECKPOINTED and ended["images"]:
+            raise UsageError(
+                f"{run.checkpoint()}: missing, and the run, of {ended['images']:,} images, cannot "
+                f"go on without it. For a new run with its settings use rerun={run.name}"
+            )
         return 0
     images: int = read(run.checkpoint())["images"]
     if images >= budget:
