@@ -272,6 +272,19 @@ def test_a_configuration_from_a_file_calls_parts_alone(
     assert f"_target_={target}: refused" in capfd.readouterr().err
 
 
+def test_the_pictures_named_at_the_end_are_the_runs_own(
+    train: Callable[..., Path], finished: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    samples = finished / "samples"
+    for name in ("000000640.png", "last_n9_seed0.png", "last_n9_seed0.gif", "animation.gif"):
+        (samples / name).touch()
+    train(f"resume={finished}", "images=704")
+    rows = [line.split() for line in capfd.readouterr().out.splitlines()]
+    named = [words for words in rows if words and words[0] in ("samples", "animation")]
+    place = f"runs/{finished.name}/samples"
+    assert named == [["samples", f"{place}/000000704.png"], ["animation", f"{place}/animation.gif"]]
+
+
 @pytest.mark.parametrize("lost", ["checkpoints/last.ckpt", "checkpoints"])
 @pytest.mark.parametrize("status", ["finished", "interrupted"])
 def test_a_lost_checkpoint_is_refused(

@@ -127,9 +127,10 @@ def concluding(run: Run, trackers: dict[str, Any]) -> Iterator[tuple[str, str]]:
     yield "run", str(shown(run.path))
     for path in sorted((run.path / "profile").glob("*")):
         yield "profile", str(shown(path))
-    for path in sorted((run.path / "samples").glob("*.png"))[-1:]:
+    # By their names, since `touchstone sample` writes there too.
+    for path in sorted((run.path / "samples").glob(f"{'[0-9]' * 9}.png"))[-1:]:
         yield "samples", str(shown(path))
-    for path in sorted((run.path / "samples").glob("*.gif")):
+    for path in (run.path / "samples").glob("animation.gif"):
         yield "animation", str(shown(path))
     if trackers.get("trackio") is not None:
         here = "" if run.path.parent == Path("runs") else f" runs_dir={shown(run.path.parent)}"
