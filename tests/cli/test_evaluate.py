@@ -135,6 +135,7 @@ def test_folders_of_pictures_are_compared(here: Cli, tmp_path: Path) -> None:
         (["run=RUN", "data=digits"], "leave out data="),
         (["fake=made"], "by either real=FOLDER or data=NAME"),
         (["fake=nowhere", "data=digits"], "fake=nowhere: there is no such folder"),
+        (["fake=true", "real=true"], "fake=True: there is no such folder"),
         (["fake=empty", "data=digits"], "fake=empty: "),
         (["fake=floats.npz", "data=digits"], "fake=floats.npz: "),
         (["fake=one.npz", "data=digits"], "fake=one.npz: "),

@@ -240,6 +240,8 @@ def finished(tiny_run: Path, tmp_path: Path) -> Path:
         (["rerun={run}", "~model.width"], "~model.width: nothing can be taken out"),
         (["resume={run}/samples"], "no run, for it has no config.yaml"),
         (["resume=nowhere"], "resume=nowhere: no run, for it does not exist"),
+        (["resume=true"], "resume=True: no run, for it does not exist"),
+        (["rerun=3"], "rerun=3: no run, for it does not exist"),
         (["resume={run}", "rerun={run}"], "resume and rerun: name one of them, not both"),
     ],
 )

@@ -174,6 +174,10 @@ def test_the_evaluation_leaves_the_training_as_it_was(train: Train) -> None:
         (["model.width=0"], "model.width=0: it has to be a whole number, 1 or more"),
         (["data=image_folder", "data.path=nowhere", "metrics=none"], "nowhere"),
         (["data=image_folder", "metrics=none"], "data.path"),
+        (
+            ["data=image_folder", "data.path=true", "data.resolution=32", "metrics=none"],
+            "data.path=True: there is no such folder",
+        ),
         (["protocol.generated=10"], "protocol.generated=10: 10 images are too few"),
         (["protocol.extractor=inseption"], "inseption"),
         (["protocol.weights=nowhere.pth", "protocol.extractor=inception"], "nowhere.pth"),

@@ -96,7 +96,7 @@ def evaluate_images(settings: DictConfig) -> None:
 
     def pictures(setting: str) -> ImageSet:
         images = external.load(
-            settings[setting],
+            str(settings[setting]),
             settings.cache_dir,
             setting=setting,
             resolution=settings.resolution,
@@ -115,7 +115,7 @@ def evaluate_images(settings: DictConfig) -> None:
     for one in computed(settings, protocol_of(settings), sets):
         tell(one)
         if settings.to is not None and rank() == 0:
-            folder = Path(settings.to)
+            folder = Path(str(settings.to))
             folder.mkdir(parents=True, exist_ok=True)
             for figure in one.figures:
                 append_line(folder / "figures.jsonl", figure.line())

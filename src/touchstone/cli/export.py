@@ -25,7 +25,7 @@ def export(settings: DictConfig) -> None:
     from touchstone.tracking.run import Run
     from touchstone.trained import load, save
 
-    run = Run.open(Path(settings.run), folder=Path(settings.runs_dir))
+    run = Run.open(Path(str(settings.run)), folder=Path(settings.runs_dir))
     path = Path(settings.to) if settings.to else run.generator
     path.parent.mkdir(parents=True, exist_ok=True)
     trained = load(run.path, settings.checkpoint)

@@ -194,7 +194,7 @@ def chosen(composed: DictConfig) -> tuple[DictConfig, "Run | None"]:
 
     from touchstone.cli.saved import changed
 
-    run = Run.open(Path(composed[verb]), folder=Path(composed.runs_dir), setting=verb)
+    run = Run.open(Path(str(composed[verb])), folder=Path(composed.runs_dir), setting=verb)
     settings = changed(run, verb, composed, HydraConfig.get().overrides.task)
     return settings, run if verb == "resume" else None
 

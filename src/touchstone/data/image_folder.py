@@ -40,7 +40,7 @@ def load(
     check_settings(split, resolution, channels)
     if path is None:
         raise UsageError("data.path is not set: write data.path=FOLDER, your folder of pictures")
-    root = Path(path).expanduser()
+    root = Path(str(path)).expanduser()  # true is a name as well
     if not root.exists():
         raise UsageError(f"data.path={path}: there is no such folder")
     if not root.is_dir():
