@@ -212,6 +212,14 @@ def test_protocols_are_kept_apart_and_what_was_left_out_is_named(make: Make, ope
     assert shown.locator("li").inner_text() == "runs/half: no <summary.json>"
 
 
+def test_a_protocols_strings_alone_are_shortened(make: Make) -> None:
+    counted = {"features": 12, "generated": 1000, "real": "0a9ee897a7"}
+    (comparison,) = compare([make(1.0, width=1, protocol=counted)])
+    assert page.protocol(comparison).startswith(
+        "By one protocol: (12), 1,000 generated images (0a9ee897). "
+    )
+
+
 def test_the_factors_of_a_grid_and_what_differs(make: Make, opened: Callable[..., "Page"]) -> None:
     made = [
         make(low + seed / 10, seed, loss__name=loss, model__name=model)

@@ -71,8 +71,10 @@ def test_an_axis_shows_every_value_and_interval_and_of_those_to_be_cut_as_much_a
     assert (found.low, found.high) == pytest.approx((0.58 - 0.06 * 0.48, 1.06 + 0.06 * 0.48))
     assert Axis.over("use", [*spans, *means]).high > 9
 
-    alone = Axis.over("use", [Span(0.5)])
-    assert alone.low < 0.5 < alone.high
+    for value in (0.5, 0.0, -2.0):
+        alone = Axis.over("use", [Span(value), Span(value)])
+        assert alone.low < value < alone.high
+        assert alone.ticks
 
 
 def test_lines_across_are_named_and_joined_points_are_joined() -> None:

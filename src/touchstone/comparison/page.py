@@ -149,15 +149,18 @@ def protocol(comparison: Comparison) -> str:
     words = list[str]()
     for key, text in (
         ("extractor", "features of the extractor {}"),
-        ("features", "({:.8})"),
+        ("features", "({})"),
         ("generated", "{:,} generated images"),
         ("seed", "from latents of seed {}"),
         ("reference", "against the {} split"),
-        ("real", "({:.8})"),
+        ("real", "({})"),
     ):
         if left.get(key) is not None:
             comma = "" if not words or text.startswith("(") or key == "seed" else ","
-            words.append(f"{comma} {text.format(left[key])}")
+            value = left[key]
+            if text.startswith("(") and isinstance(value, str):
+                value = value[:8]
+            words.append(f"{comma} {text.format(value)}")
         left.pop(key, None)
     words += [f", {key} {value_text(value)}" for key, value in left.items()]
     better = "higher" if comparison.higher_is_better else "lower"

@@ -103,7 +103,7 @@ class Axis:
         ends = [end for span in cut for end in span.interval or ()]
         low, high = min(shown), max(shown)
         reach = (high - low) / 2
-        if reach < 1e-9 * abs(high):  # all in one place, but for rounding
+        if reach <= 1e-9 * max(abs(low), abs(high)):  # all in one place, but for rounding
             reach = max((abs(end - low) for end in ends), default=0.0) or 0.05
         low = max(low - reach, min([low, *ends]))
         high = min(high + reach, max([high, *ends]))
