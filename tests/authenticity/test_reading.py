@@ -3,7 +3,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import ExifTags, Image
 
 from touchstone.authenticity.reading import Files, Pictures, Reader
 from touchstone.data import image_folder
@@ -100,6 +100,16 @@ def test_tensors_images_and_files_are_the_same_samples(tmp_path: Path) -> None:
     assert reader.samples([]).shape == (0, 1, 8, 8)
     paired = Reader((2, 8, 8)).samples(pictures, pictures[::-1])
     assert paired.equal(torch.cat([expected, expected.flip(0)], 1))
+
+
+def test_an_image_is_turned_upright_as_a_file_is(tmp_path: Path) -> None:
+    path = tmp_path / "sideways.jpg"
+    exif = Image.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    patches(8).save(path, exif=exif)
+    reader = Reader((3, 8, 8))
+    with Image.open(path) as opened:
+        assert reader.samples([opened]).equal(reader.samples([path]))
 
 
 def test_what_cannot_be_read_is_said(tmp_path: Path) -> None:

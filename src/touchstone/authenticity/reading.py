@@ -10,7 +10,7 @@ from typing import TypeAlias
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 from torch import Tensor
 
 from touchstone.data.files import say
@@ -251,7 +251,7 @@ def _decoded(
 ) -> NDArray[np.uint8]:
     if isinstance(picture, str | Path):
         return decode(Path(picture), side, channels, crop)
-    return to_pixels(plain(picture), side, channels, crop)
+    return to_pixels(plain(ImageOps.exif_transpose(picture)), side, channels, crop)
 
 
 def _reason(failure: Exception) -> str:
