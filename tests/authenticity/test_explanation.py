@@ -291,6 +291,19 @@ def test_grad_cam_refuses_a_network_without_maps(samples: Tensor) -> None:
         last_map(score, [score], samples)
 
 
+def test_grad_cam_refuses_a_layer_that_a_score_calls_twice(samples: Tensor) -> None:
+    network = dcgan.Discriminator(32, 1, width=8).eval()
+
+    def score(samples: Tensor) -> Tensor:
+        both: Tensor = network(samples) + network(samples.flip(2))
+        return both
+
+    with pytest.raises(
+        UsageError, match=r"looks 2 times .* explanation=integrated_gradients or occlusion"
+    ):
+        last_map(score, [network], samples)
+
+
 def test_the_mean_is_that_of_all_samples(zeros: Split) -> None:
     samples = zeros.batch(torch.arange(len(zeros)))[0]
     torch.testing.assert_close(mean(zeros), samples.mean(0))

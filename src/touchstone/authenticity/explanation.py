@@ -185,7 +185,7 @@ def last_map(function: Score, networks: Iterable[nn.Module], samples: Tensor) ->
         samples: of which one is scored.
 
     Raises:
-        UsageError: there is no such layer.
+        UsageError: there is no such layer, or a single score calls it more than once.
     """
     found: list[nn.Module] = []
 
@@ -205,6 +205,12 @@ def last_map(function: Score, networks: Iterable[nn.Module], samples: Tensor) ->
         raise UsageError(
             "explanation=grad_cam: on the way to the score no layer has feature maps of 4x4 or "
             "more: choose explanation=integrated_gradients or occlusion"
+        )
+    if (calls := found.count(found[-1])) > 1:
+        raise UsageError(
+            f"explanation=grad_cam: the score looks {calls} times through the layer with the last "
+            "feature maps, and of these Grad-CAM would show one alone: choose "
+            "explanation=integrated_gradients or occlusion"
         )
     return found[-1]
 
