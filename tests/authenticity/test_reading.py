@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 
 import numpy as np
@@ -75,13 +76,39 @@ def test_a_template_lies_under_its_picture(tmp_path: Path) -> None:
     assert one.pixels[1].equal(torch.from_numpy(symbols.repeat(3, 0).repeat(3, 1)))
     assert (two.name, two.pixels, two.note) == ("two.png", None, "it has no template")
 
-    # One template for all, and one of another size.
+    # One template for all.
     ((*_, two),) = Files.named(tmp_path / "scans", tmp_path / "templates" / "a" / "one.png").read(
         reader, 10
     )
     assert two.pixels is not None
     assert two.pixels[1].equal(one.pixels[1])
-    assert reader.pixels(patches(12), patches(30)).shape == (2, 12, 12)
+
+
+def test_templates_of_any_fitting_size_are_the_same_symbols(tmp_path: Path) -> None:
+    black = np.random.default_rng(1).random((16, 16)) < 0.5
+    symbols = Image.fromarray(np.where(black, 0, 255).astype(np.uint8))
+    reader, picture = Reader((2, 48, 48)), patches(48)
+    expected = torch.from_numpy(np.asarray(symbols).repeat(3, 0).repeat(3, 1))
+    for side in (16, 32, 48, 160):
+        path = tmp_path / f"{side}.jpg"
+        symbols.resize((side, side), Image.Resampling.NEAREST).save(path, quality=95)
+        assert reader.pixels(picture, path)[1].equal(expected)
+    turned = symbols.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    paired = reader.samples([picture, picture], [symbols, turned])[:, 1]
+    assert paired.equal(normalize(torch.stack([expected, expected.flip(1)])))
+
+
+@pytest.mark.parametrize("size", [(24, 24), (18, 18), (16, 32), (8, 8)])
+def test_a_template_of_another_size_is_refused(size: tuple[int, int], tmp_path: Path) -> None:
+    patches(48).save(tmp_path / "scan.png")
+    Image.new("L", size).save(tmp_path / "template.png")
+    reader, template = Reader((2, 48, 48)), tmp_path / "template.png"
+    message = f"its template is {size[0]}x{size[1]}: .* 16x16, 32x32, 48x48 or another multiple"
+    ((found,),) = Files.named(tmp_path / "scan.png", template).read(reader, 1)
+    assert found.pixels is None
+    assert re.search(message, found.note)
+    with pytest.raises(UsageError, match=message):
+        reader.samples([tmp_path / "scan.png"], [template])
 
 
 def test_tensors_images_and_files_are_the_same_samples(tmp_path: Path) -> None:
@@ -98,8 +125,6 @@ def test_tensors_images_and_files_are_the_same_samples(tmp_path: Path) -> None:
         assert samples.dtype == torch.float32
         assert samples.equal(expected)
     assert reader.samples([]).shape == (0, 1, 8, 8)
-    paired = Reader((2, 8, 8)).samples(pictures, pictures[::-1])
-    assert paired.equal(torch.cat([expected, expected.flip(0)], 1))
 
 
 def test_an_image_is_turned_upright_as_a_file_is(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from touchstone.data.image_folder import find
 from touchstone.data.images import normalize
 from touchstone.data.pictures import SUFFIXES, decode, plain, to_pixels
 from touchstone.errors import UsageError
+from touchstone.symbols import PIXELS
 
 Picture: TypeAlias = Image.Image | str | Path
 Pictures: TypeAlias = Tensor | Sequence[Picture]
@@ -104,12 +105,23 @@ class Reader:
         return torch.from_numpy(np.concatenate(layers))
 
     def _symbols(self, template: Picture) -> NDArray[np.uint8]:
-        """A template `(1, S, S)`: each pixel repeated where that fits, otherwise it is resized."""
-        whole = _decoded(template, None, 1)
-        _, height, width = whole.shape
-        if height == width and self.side % width == 0:
-            return whole.repeat(self.side // width, 1).repeat(self.side // width, 2)
-        return _decoded(template, self.side, 1)
+        """A template `(1, S, S)`, of which each symbol is black or white throughout.
+
+        Raises:
+            ValueError: it has no whole number of pixels for each symbol.
+        """
+        whole = _decoded(template, None, 1)[0]
+        number, (height, width) = self.side // PIXELS, whole.shape
+        if height != width or width % number:
+            sizes = ", ".join(f"{factor * number}x{factor * number}" for factor in (1, 2, 3))
+            raise ValueError(
+                f"its template is {width}x{height}: of {number}x{number} symbols without a border "
+                f"it has to be {sizes} or another multiple"
+            )
+        inside = width // number
+        means = whole.reshape(number, inside, number, inside).mean(axis=(1, 3))
+        symbols = np.where(means < 127.5, 0, 255).astype(np.uint8)
+        return symbols.repeat(PIXELS, 0).repeat(PIXELS, 1)[None]
 
     def samples(self, pictures: Pictures, templates: Sequence[Picture] | None = None) -> Tensor:
         """Samples `(N, C, S, S)` in [-1, 1] of pictures.
