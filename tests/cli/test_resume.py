@@ -15,6 +15,8 @@ from typing import Any
 import pytest
 import torch
 
+Cli = Callable[..., "subprocess.CompletedProcess[str]"]
+
 SETTINGS = [
     "model=dcgan",
     "loss=wgan_gp",
@@ -285,6 +287,17 @@ def test_the_pictures_named_at_the_end_are_the_runs_own(
     named = [words for words in rows if words and words[0] in ("samples", "animation")]
     place = f"runs/{finished.name}/samples"
     assert named == [["samples", f"{place}/000000704.png"], ["animation", f"{place}/animation.gif"]]
+
+
+@pytest.mark.parametrize("damage", ["{{{", "- a list", "a: ${"])
+@pytest.mark.parametrize("words", [["train", "resume={run}"], ["evaluate", "run={run}"]])
+def test_a_damaged_configuration_is_refused(
+    here: Cli, finished: Path, words: list[str], damage: str
+) -> None:
+    (finished / "config.yaml").write_text(damage)
+    said = here(*(word.format(run=finished) for word in words), status=1).stderr
+    assert said.startswith(f"touchstone: {finished}/config.yaml: damaged (")
+    assert said.count("\n") == 1, said
 
 
 @pytest.mark.parametrize("lost", ["checkpoints/last.ckpt", "checkpoints"])

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import torch
 from hydra.utils import instantiate
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 from torch import Tensor
 
 from touchstone.cli.case import Case, extracted, extractor_of, flat, only_tables, sides_of
 from touchstone.cli.front import plain
 from touchstone.cli.retraining import Retraining
-from touchstone.cli.saved import refuse_strangers
+from touchstone.cli.saved import configuration, refuse_strangers
 from touchstone.data.split import Split
 from touchstone.data.subset import subset
 from touchstone.data.tables.rows import Rows
@@ -32,8 +32,7 @@ def of_run(settings: DictConfig, run: Run) -> Case:
     Raises:
         UsageError: a run that cannot be read, or settings that are not for its records.
     """
-    saved = OmegaConf.create(run.config)
-    assert isinstance(saved, DictConfig)
+    saved = configuration(run)
     refuse_strangers(saved, run)
     saved.update(cache_dir=settings.cache_dir, data_dir=settings.data_dir)
     kept = {"encoder": run.table} if run.table.exists() else {}

@@ -10,6 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from touchstone.errors import UsageError
 from touchstone.tracking.run import Run
@@ -34,8 +35,7 @@ def changed(run: Run, verb: str, composed: DictConfig, overrides: Sequence[str])
     Raises:
         UsageError: a change that cannot be made.
     """
-    saved = OmegaConf.create(run.config)
-    assert isinstance(saved, DictConfig)
+    saved = configuration(run)
     refuse_strangers(saved, run)
     OmegaConf.set_struct(saved, True)
     for override in OverridesParser.create().parse_overrides(list(overrides)):
@@ -48,6 +48,22 @@ def changed(run: Run, verb: str, composed: DictConfig, overrides: Sequence[str])
                 f"{', '.join(FREE)}. For a new run with other settings use rerun={run.name}"
             )
         _change(saved, composed, override)
+    return saved
+
+
+def configuration(run: Run) -> DictConfig:
+    """A run's saved configuration, as it was written.
+
+    Raises:
+        UsageError: where the file is damaged.
+    """
+    try:
+        saved = OmegaConf.create(run.config)
+        if not isinstance(saved, DictConfig):
+            raise ValueError("it holds no settings")
+    except (ValueError, YAMLError, OmegaConfBaseException) as error:
+        reason = " ".join(str(error).split())
+        raise UsageError(f"{run.path}/config.yaml: damaged ({reason})") from error
     return saved
 
 

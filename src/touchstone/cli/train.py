@@ -176,6 +176,7 @@ def chosen(composed: DictConfig) -> tuple[DictConfig, "Run | None"]:
     """The settings to train with, and the run to go on with, if any."""
     from hydra.core.hydra_config import HydraConfig
 
+    from touchstone.cli.saved import changed, configuration
     from touchstone.tracking.run import Run
 
     if RUN_VARIABLE in os.environ and not job.leads():
@@ -183,16 +184,12 @@ def chosen(composed: DictConfig) -> tuple[DictConfig, "Run | None"]:
     else:
         joined = meeting.appointed(Path(composed.runs_dir), sweep.identity())
     if joined is not None:
-        settings = OmegaConf.create(joined.config)
-        assert isinstance(settings, DictConfig)
-        return settings, joined
+        return configuration(joined), joined
     if composed.resume and composed.rerun:
         raise UsageError("resume and rerun: name one of them, not both")
     verb = "resume" if composed.resume else "rerun" if composed.rerun else None
     if verb is None:
         return composed, None
-
-    from touchstone.cli.saved import changed
 
     run = Run.open(Path(str(composed[verb])), folder=Path(composed.runs_dir), setting=verb)
     settings = changed(run, verb, composed, HydraConfig.get().overrides.task)
