@@ -193,6 +193,16 @@ def test_by_the_detectors_that_the_run_was_trained_with(
     assert "_target_=os.system: refused" in capsys.readouterr().err
 
 
+def test_a_detector_is_made_for_the_data_of_the_run(do: Detect, run: Path, folder: Path) -> None:
+    data = OmegaConf.load(run / "config.yaml").data
+    data.counterfeits = data.load
+    configured(run, data=data)
+    words = ("detector=[supervised]", "+detectors.supervised.iterations=2", "to=out")
+    assert do("run=digits", "path=pictures/plain.png", *words) == 0
+    assert list(rows(Path("out/detections.csv"))) == ["plain.png"]
+    assert (run / "detectors" / "supervised.safetensors").exists()
+
+
 def test_nothing_that_can_be_judged(
     do: Detect, run: Path, folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -219,6 +229,11 @@ def test_nothing_that_can_be_judged(
         ({"false_alarms": "few"}, "false_alarms=few: it has to lie between 0 and 1"),
         ({"explanation": "why"}, "explanation=why: it has to be own or integrated_gradients or"),
         ({"detector": "[]"}, "detector=[]: name at least one"),
+        (
+            {"detector": "[supervised]"},
+            "detector=supervised: the run was trained on data without it: Interpolation key "
+            "'data.counterfeits' not found",
+        ),
         ({"device": "cuda:99"}, "device=cuda:99: "),
         ({"checkpoint": "first"}, "checkpoint=first: it has to be last or best"),
     ],

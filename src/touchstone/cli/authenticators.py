@@ -9,7 +9,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import InstantiationException, MissingConfigException
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import InterpolationKeyError, OmegaConfBaseException
 
 from touchstone.cli.front import (
     configuration,
@@ -118,8 +118,8 @@ def authenticator(
     run = Run.open(Path(str(settings.run)), folder=Path(settings.runs_dir))
     saved = configuration(run)
     refuse_strangers(saved, run)
-    chosen = detectors(settings, saved, words)
     saved.update(cache_dir=settings.cache_dir, data_dir=settings.data_dir)
+    chosen = detectors(settings, saved, words)
 
     images = instantiate(saved.data.load)(split="train").to(device)
     reader = Reader(images.shape, saved.data.get("crop"))
@@ -186,7 +186,7 @@ def detectors(settings: DictConfig, saved: DictConfig, words: Sequence[str]) -> 
     """The detectors that are named, otherwise those that the run was trained with, if any.
 
     Raises:
-        UsageError: where none is named.
+        UsageError: where none is named, or one takes what the run's configuration has not.
     """
     overrides = OverridesParser.create().parse_overrides(list(words))
     named = any(one.key_or_group == "detector" for one in overrides)
@@ -194,7 +194,17 @@ def detectors(settings: DictConfig, saved: DictConfig, words: Sequence[str]) -> 
     chosen = chosen or settings.detectors
     if not chosen:
         raise UsageError("detector=[]: name at least one")
+    saved.detectors = chosen  # what they take of the data is the run's
+    chosen = saved.detectors
     assert isinstance(chosen, DictConfig)
+    for name, one in chosen.items():
+        try:
+            plain(one)
+        except InterpolationKeyError as error:
+            missing = str(error).splitlines()[0]
+            raise UsageError(
+                f"detector={name!s}: the run was trained on data without it: {missing}"
+            ) from error
     return chosen
 
 
