@@ -35,6 +35,14 @@ def test_a_photocopy_is_softer_than_its_original() -> None:
     both = torch.stack([pictures, copies], 1).float().flatten(2)
     matrices = [torch.corrcoef(pair)[0, 1] for pair in both]
     assert torch.stack(matrices).mean() > 0.8
+    assert fine(copies) < 0.75 * fine(pictures)
+
+
+def fine(pictures: torch.Tensor) -> float:
+    """The power of what repeats within six pixels, the width of two symbols."""
+    power = torch.fft.rfft2(pictures.float()).abs().square()
+    down, across = torch.fft.fftfreq(24)[:, None], torch.fft.rfftfreq(24)
+    return float(power[:, (down**2 + across**2).sqrt() > 1 / 6].mean())
 
 
 def test_another_press_differs_in_spread_waver_and_gain() -> None:

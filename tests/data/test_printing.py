@@ -1,7 +1,11 @@
 """The channel of print and scan, its parts against what they are defined to be."""
 
+from dataclasses import asdict, replace
+
+import pytest
 import torch
 
+from touchstone.data.printed_codes import LEVELS
 from touchstone.data.printing import Press, Scanner, plate, printed
 
 # Nothing varies but what every item has of its own, and the mean over items is known.
@@ -64,3 +68,45 @@ def test_noise_and_blur_are_as_large_as_said() -> None:
     # The items' own spreads, exp(N(0, 0.15²)), raise 0.5² by e^(2 · 0.15²), and a bilinear pixel
     # adds a little.
     assert abs(variance - (0.25 * 1.046 + 1 / 12)) < 0.05
+
+
+def test_the_numbers_of_the_channel() -> None:
+    assert asdict(Press()) == {
+        "spread": 0.40,
+        "waver": 0.12,
+        "length": 0.35,
+        "gain": 0.40,
+        "softness": 0.10,
+        "mottle": 0.04,
+        "paper": 0.02,
+        "darkness": 0.92,
+    }
+    assert asdict(Scanner()) == {
+        "spread": 0.50,
+        "rotation": 0.2,
+        "shift": 0.15,
+        "sharpening": 1.0,
+        "noise": 0.02,
+    }
+    levels = {
+        "coarse": (0.40, 0.50, 0.12),
+        "medium": (0.35, 0.42, 0.11),
+        "fine": (0.33, 0.40, 0.10),
+    }
+    assert levels.keys() == LEVELS.keys()
+    for level, (spread, blur, waver) in levels.items():
+        assert LEVELS[level] == (Press(spread=spread, waver=waver), Scanner(spread=blur))
+
+
+@pytest.mark.parametrize("part", [*asdict(Press()), *(f"scanner {key}" for key in vars(Scanner()))])
+def test_each_part_of_the_channel_changes_the_picture(part: str) -> None:
+    ink = plate(torch.rand(20, 8, 8, generator=torch.Generator().manual_seed(0)) < 0.5)
+    press, scanner = Press(), Scanner()
+    if part.startswith("scanner "):
+        key = part.removeprefix("scanner ")
+        scanner = replace(scanner, **{key: 2 * getattr(scanner, key)})
+    else:
+        press = replace(press, **{part: 0.5 * getattr(press, part)})
+    whole = printed(ink, Press(), Scanner(), seed=1).float()
+    # The same draws: nothing but the part itself makes a difference.
+    assert (printed(ink, press, scanner, seed=1).float() - whole).abs().mean() > 0.3
