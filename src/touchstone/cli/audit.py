@@ -129,10 +129,10 @@ def record(run: "Run", found: "Audit", settings: DictConfig) -> None:
     """Adds the figures, with their protocol, to the run's record and to its trackers."""
     from touchstone.callbacks.evaluation import show
     from touchstone.cli.evaluate import trackers
-    from touchstone.cli.saved import configuration
+    from touchstone.cli.saved import settings_of
     from touchstone.metrics.evaluation import Evaluated
 
-    saved = configuration(run)
+    saved = settings_of(run)
     images = found.protocol["images"]
     with trackers(run, saved) as loggers:
         for logger in loggers:

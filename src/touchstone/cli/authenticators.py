@@ -106,7 +106,7 @@ def authenticator(
     from touchstone.authenticity.explanation import EXPLANATIONS
     from touchstone.authenticity.fitted import Fitted, fitted
     from touchstone.authenticity.reading import Reader
-    from touchstone.cli.saved import configuration, refuse_strangers
+    from touchstone.cli.saved import refuse_strangers, settings_of
     from touchstone.tracking.run import Run
     from touchstone.trained import load, weights_hash
 
@@ -116,7 +116,7 @@ def authenticator(
         )
     device = device_of(settings.device)
     run = Run.open(Path(str(settings.run)), folder=Path(settings.runs_dir))
-    saved = configuration(run)
+    saved = settings_of(run)
     refuse_strangers(saved, run)
     saved.update(cache_dir=settings.cache_dir, data_dir=settings.data_dir)
     chosen = detectors(settings, saved, words)

@@ -10,7 +10,7 @@ from torch import Tensor
 from touchstone.cli.case import Case, extracted, extractor_of, flat, only_tables, sides_of
 from touchstone.cli.front import plain
 from touchstone.cli.retraining import Retraining
-from touchstone.cli.saved import configuration, refuse_strangers
+from touchstone.cli.saved import refuse_strangers, settings_of
 from touchstone.data.split import Split
 from touchstone.data.subset import subset
 from touchstone.data.tables.rows import Rows
@@ -32,7 +32,7 @@ def of_run(settings: DictConfig, run: Run) -> Case:
     Raises:
         UsageError: a run that cannot be read, or settings that are not for its records.
     """
-    saved = configuration(run)
+    saved = settings_of(run)
     refuse_strangers(saved, run)
     saved.update(cache_dir=settings.cache_dir, data_dir=settings.data_dir)
     kept = {"encoder": run.table} if run.table.exists() else {}

@@ -134,9 +134,9 @@ def take_up(settings: DictConfig, run: "Run") -> DictConfig:
     from hydra.core.hydra_config import HydraConfig
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
-    from touchstone.cli.saved import configuration, refuse_strangers
+    from touchstone.cli.saved import refuse_strangers, settings_of
 
-    saved = configuration(run)
+    saved = settings_of(run)
     refuse_strangers(saved, run)
     if settings.get("data") is not None or settings.real is not None:
         raise UsageError("run=… is evaluated with the data that it was trained on: leave out data=")

@@ -35,7 +35,7 @@ def changed(run: Run, verb: str, composed: DictConfig, overrides: Sequence[str])
     Raises:
         UsageError: a change that cannot be made.
     """
-    saved = configuration(run)
+    saved = settings_of(run)
     refuse_strangers(saved, run)
     OmegaConf.set_struct(saved, True)
     for override in OverridesParser.create().parse_overrides(list(overrides)):
@@ -51,7 +51,7 @@ def changed(run: Run, verb: str, composed: DictConfig, overrides: Sequence[str])
     return saved
 
 
-def configuration(run: Run) -> DictConfig:
+def settings_of(run: Run) -> DictConfig:
     """A run's saved configuration, as it was written.
 
     Raises:

@@ -176,7 +176,7 @@ def chosen(composed: DictConfig) -> tuple[DictConfig, "Run | None"]:
     """The settings to train with, and the run to go on with, if any."""
     from hydra.core.hydra_config import HydraConfig
 
-    from touchstone.cli.saved import changed, configuration
+    from touchstone.cli.saved import changed, settings_of
     from touchstone.tracking.run import Run
 
     if RUN_VARIABLE in os.environ and not job.leads():
@@ -184,7 +184,7 @@ def chosen(composed: DictConfig) -> tuple[DictConfig, "Run | None"]:
     else:
         joined = meeting.appointed(Path(composed.runs_dir), sweep.identity())
     if joined is not None:
-        return configuration(joined), joined
+        return settings_of(joined), joined
     if composed.resume and composed.rerun:
         raise UsageError("resume and rerun: name one of them, not both")
     verb = "resume" if composed.resume else "rerun" if composed.rerun else None
