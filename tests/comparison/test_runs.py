@@ -134,7 +134,7 @@ def test_a_configuration_is_read_in_parts_as_in_whole(composed: Callable[..., An
     composition = composed("loss=wgan_gp", "data=digits", "metrics=[fid,kid]")
     text = OmegaConf.to_yaml(composition)
     whole = dict(flat(yaml.safe_load(text)))
-    resolved = dict(flat(OmegaConf.to_container(composition, resolve=True)))
+    resolved = dict(flat(yaml.safe_load(OmegaConf.to_yaml(composition, resolve=True))))
 
     settings, derived = settings_of(text)
 
